@@ -1,0 +1,8 @@
+//! Wire formats of the hub as pure code: who a client is, what a message is, how both look in MQTT topics and user names,
+//! SAS tokens, the workload API, and the files and documents by which controller and hub talk to each other.
+//!
+//! Nothing here does I/O, reads a clock or knows of Kubernetes.
+
+pub mod configuration;
+pub mod identity;
+pub mod status;
