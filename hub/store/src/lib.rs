@@ -1,1 +1,16 @@
-//! Under construction.
+//! What the hub must not forget: the durable [`journal`] of accepted messages, and the small [`state`] beside it.
+//!
+//! The crate knows bytes, queues and keys. It knows nothing of MQTT, routes or messages, and depends on none of our crates.
+//! Everything that touches the disk on behalf of the journal goes through [`disk::Disk`], so that tests can pull the plug.
+
+pub mod disk;
+pub mod journal;
+pub mod queue;
+pub mod state;
+
+pub use journal::{
+    AppendError, Appender, Journal, JournalOptions, Offset, OpenError, PendingAppend, Problem, QueueReader, QueueUsage,
+    ReadError, ReaderError, Record, Recovery, RetireError, Usage,
+};
+pub use queue::{QueueName, QueueNameError};
+pub use state::{Opening, StateError, StateStore, Table};
