@@ -4,19 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use bytestring::ByteString;
 use rmqtt_codec::types::Protocol;
-use rmqtt_codec::v3::{Codec, ConnectAck, Packet};
+use rmqtt_codec::v3::{ConnectAck, Packet};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_util::codec::{Decoder, Encoder};
 use url::Url;
 
-use crate::connection::{Connection, Stream};
+use crate::connection::Connection;
+use crate::link::{Link, Transport};
 use crate::{Error, MAX_PACKET_BYTES};
 
 const MQTT_PORT: u16 = 1883;
@@ -61,7 +60,7 @@ impl Endpoint {
         text.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("mqtts://"))
     }
 
-    async fn open(&self) -> Result<Stream, Error> {
+    async fn open(&self) -> Result<Box<dyn Transport>, Error> {
         let failed = |source| Error::Open { host: self.host.clone(), port: self.port, source };
         let tcp = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(failed)?;
         // Acknowledgements are small and waited for; Nagle would hold each back for 40 ms.
@@ -109,28 +108,21 @@ impl Connect {
     }
 
     async fn hand_shake(&self) -> Result<Connection, Error> {
-        let mut stream = self.endpoint.open().await?;
-        let mut codec = Codec::new(MAX_PACKET_BYTES);
-        let mut bytes = BytesMut::new();
-        codec.encode(self.packet(), &mut bytes).map_err(|error| Error::Encode { reason: error.to_string() })?;
-        stream.write_all(&bytes).await?;
-        stream.flush().await?;
-        bytes.clear();
+        let mut link = Link::new(self.endpoint.open().await?, MAX_PACKET_BYTES);
+        link.queue(self.packet())?;
         loop {
-            match codec.decode(&mut bytes) {
+            match link.decode() {
                 Ok(None) => {}
                 Ok(Some((Packet::ConnectAck(ConnectAck { return_code, session_present }), _))) => {
                     return match u8::from(return_code) {
-                        0 => Ok(Connection::new(stream, codec, bytes, self.keep_alive, session_present)),
+                        0 => Ok(Connection::new(link, self.keep_alive, session_present)),
                         code => Err(Error::Refused { code }),
                     };
                 }
                 Ok(Some(_)) => return Err(Error::Unexpected { what: "another first packet than CONNACK" }),
                 Err(error) => return Err(Error::Decode { reason: error.to_string() }),
             }
-            if stream.read_buf(&mut bytes).await? == 0 {
-                return Err(Error::Closed);
-            }
+            link.exchange(true).await?;
         }
     }
 

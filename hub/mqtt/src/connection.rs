@@ -1,27 +1,18 @@
-//! An open connection: one buffer each way, and the pings.
+//! An open connection of a client: identifiers, acknowledgements and pings.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use bytestring::ByteString;
 use rmqtt_codec::types::{Publish, QoS};
-use rmqtt_codec::v3::{Codec, Packet, SubscribeReturnCode};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use rmqtt_codec::v3::{Packet, SubscribeReturnCode};
 use tokio::time::Instant;
-use tokio_util::codec::{Decoder, Encoder};
 
 use crate::Error;
-
-/// TCP, with or without TLS.
-pub(crate) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
-pub(crate) type Stream = Box<dyn Transport>;
-
-/// Capacity kept in the outgoing buffer once it is empty; what a large burst grew beyond it is given back.
-const KEPT_BUFFER_BYTES: usize = 16 * 1024;
+use crate::link::{Link, Progress};
 
 /// A message from the server.
 #[derive(Clone, PartialEq, Eq)]
@@ -55,13 +46,7 @@ pub enum Event {
 
 /// An open connection. Dropping it closes the socket without DISCONNECT.
 pub struct Connection {
-    reader: ReadHalf<Stream>,
-    writer: WriteHalf<Stream>,
-    codec: Codec,
-    incoming: BytesMut,
-    outgoing: BytesMut,
-    /// Bytes have been written since the last flush; TLS may still hold them.
-    unflushed: bool,
+    link: Link,
     /// Publishes without PUBACK; bounded by the number of identifiers.
     in_flight: HashSet<NonZeroU16>,
     last_id: u16,
@@ -72,15 +57,9 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: Stream, codec: Codec, incoming: BytesMut, keep_alive: Duration, session_present: bool) -> Self {
-        let (reader, writer) = tokio::io::split(stream);
+    pub(crate) fn new(link: Link, keep_alive: Duration, session_present: bool) -> Self {
         Self {
-            reader,
-            writer,
-            codec,
-            incoming,
-            outgoing: BytesMut::new(),
-            unflushed: false,
+            link,
             in_flight: HashSet::new(),
             last_id: 0,
             keep_alive: keep_alive.max(Duration::from_secs(1)),
@@ -97,7 +76,7 @@ impl Connection {
 
     /// Bytes accepted from the caller and not yet taken by the socket.
     pub fn queued_bytes(&self) -> usize {
-        self.outgoing.len()
+        self.link.queued_bytes()
     }
 
     /// Publishes that wait for their PUBACK.
@@ -108,73 +87,52 @@ impl Connection {
     /// Queues a message at QoS 1 and returns the identifier that its PUBACK will bear. [`Connection::next`] sends it.
     pub fn publish(&mut self, topic: &str, payload: Bytes, dup: bool) -> Result<NonZeroU16, Error> {
         let id = self.free_id()?;
-        self.queue(publish_packet(topic, payload, QoS::AtLeastOnce, Some(id), dup))?;
+        self.link.queue(publish_packet(topic, payload, QoS::AtLeastOnce, Some(id), dup))?;
         self.in_flight.insert(id);
         Ok(id)
     }
 
     /// Queues a message at QoS 0: nobody will say whether it arrived.
     pub fn publish_unacknowledged(&mut self, topic: &str, payload: Bytes) -> Result<(), Error> {
-        self.queue(publish_packet(topic, payload, QoS::AtMostOnce, None, false))
+        self.link.queue(publish_packet(topic, payload, QoS::AtMostOnce, None, false))
     }
 
     /// Queues a subscription and returns the identifier that its SUBACK will bear.
     pub fn subscribe(&mut self, filter: &str, qos: QoS) -> Result<NonZeroU16, Error> {
         let packet_id = self.free_id()?;
-        self.queue(Packet::Subscribe { packet_id, topic_filters: vec![(ByteString::from(filter), qos)] })?;
+        self.link.queue(Packet::Subscribe { packet_id, topic_filters: vec![(ByteString::from(filter), qos)] })?;
         Ok(packet_id)
     }
 
     /// Queues the PUBACK of a message.
     pub fn acknowledge(&mut self, packet_id: NonZeroU16) -> Result<(), Error> {
-        self.queue(Packet::PublishAck { packet_id })
+        self.link.queue(Packet::PublishAck { packet_id })
     }
 
     /// Sends what is queued, keeps the connection alive, and returns what the server says next. May be dropped at any await.
     pub async fn next(&mut self) -> Result<Event, Error> {
         loop {
-            while let Some(packet) = self.decode()? {
+            while let Some((packet, _)) = self.link.decode().map_err(|error| Error::Decode { reason: error.to_string() })? {
                 if let Some(event) = self.receive(packet)? {
                     return Ok(event);
                 }
             }
             let deadline = self.next_deadline();
             tokio::select! {
-                read = self.reader.read_buf(&mut self.incoming) => {
-                    if read? == 0 {
-                        return Err(Error::Closed);
+                progress = self.link.exchange(true) => {
+                    if progress? == Progress::Wrote {
+                        self.last_write = Instant::now();
                     }
-                }
-                pushed = push(&mut self.writer, &mut self.outgoing), if !self.outgoing.is_empty() || self.unflushed => {
-                    self.unflushed = pushed?;
-                    self.last_write = Instant::now();
                 }
                 () = tokio::time::sleep_until(deadline) => self.keep_alive()?,
             }
         }
     }
 
-    /// Waits until everything queued has been handed to the socket, without reading. For the end of a connection.
-    pub async fn flush(&mut self) -> Result<(), Error> {
-        self.writer.write_all_buf(&mut self.outgoing).await?;
-        self.writer.flush().await?;
-        self.unflushed = false;
-        Ok(())
-    }
-
     /// Says DISCONNECT and closes.
     pub async fn close(mut self) -> Result<(), Error> {
-        self.queue(Packet::Disconnect)?;
-        self.flush().await?;
-        self.writer.shutdown().await?;
-        Ok(())
-    }
-
-    fn decode(&mut self) -> Result<Option<Packet>, Error> {
-        match self.codec.decode(&mut self.incoming) {
-            Ok(packet) => Ok(packet.map(|(packet, _)| packet)),
-            Err(error) => Err(Error::Decode { reason: error.to_string() }),
-        }
+        self.link.queue(Packet::Disconnect)?;
+        self.link.shut_down().await
     }
 
     fn receive(&mut self, packet: Packet) -> Result<Option<Event>, Error> {
@@ -204,7 +162,7 @@ impl Connection {
         }
     }
 
-    /// Half of the slack between a ping and the moment when the server may give up on us goes to the answer.
+    /// A server gives up after one and a half times the keep-alive; a ping at three quarters leaves as much for its answer.
     fn ping_after(&self) -> Duration {
         self.keep_alive / 4 * 3
     }
@@ -218,11 +176,7 @@ impl Connection {
             return Err(Error::Silent { waited: since.elapsed() });
         }
         self.pinged = Some(Instant::now());
-        self.queue(Packet::PingRequest)
-    }
-
-    fn queue(&mut self, packet: Packet) -> Result<(), Error> {
-        self.codec.encode(packet, &mut self.outgoing).map_err(|error| Error::Encode { reason: error.to_string() })
+        self.link.queue(Packet::PingRequest)
     }
 
     fn free_id(&mut self) -> Result<NonZeroU16, Error> {
@@ -234,22 +188,6 @@ impl Connection {
         }
         Err(Error::NoPacketId)
     }
-}
-
-/// One step of writing: some bytes of the buffer, or, when it is empty, the flush that makes TLS send them. Returns whether a flush
-/// is still owed. May be dropped: `write_buf` consumes exactly what was written.
-async fn push(writer: &mut WriteHalf<Stream>, outgoing: &mut BytesMut) -> Result<bool, Error> {
-    if outgoing.is_empty() {
-        writer.flush().await?;
-        return Ok(false);
-    }
-    if writer.write_buf(outgoing).await? == 0 {
-        return Err(Error::Closed);
-    }
-    if outgoing.is_empty() && outgoing.capacity() > KEPT_BUFFER_BYTES {
-        *outgoing = BytesMut::new();
-    }
-    Ok(true)
 }
 
 fn publish_packet(topic: &str, payload: Bytes, qos: QoS, packet_id: Option<NonZeroU16>, dup: bool) -> Packet {

@@ -14,6 +14,7 @@
 mod connect;
 mod connection;
 mod error;
+pub mod link;
 mod tls;
 
 pub use connect::{Connect, Endpoint};
