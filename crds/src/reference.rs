@@ -1,0 +1,1 @@
+//! The field reference, generated from the schema.
