@@ -19,7 +19,9 @@ pub const EDGE_AGENT: &str = "$edgeAgent";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Not a device id as IoT Hub allows it.
-    #[error("{given:?} is not a device id: 1 to {MAX_NAME_BYTES} of letters, digits and - . _ % # * ? ! ( ) , : = @ $ ' are allowed")]
+    #[error(
+        "{given:?} is not a device id: 1 to {MAX_NAME_BYTES} of letters, digits and - . _ % # * ? ! ( ) , : = @ $ ' are allowed"
+    )]
     Device {
         /// What was given, cut to a readable length.
         given: String,

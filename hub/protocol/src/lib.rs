@@ -4,5 +4,13 @@
 //! Nothing here does I/O, reads a clock or knows of Kubernetes.
 
 pub mod configuration;
+pub mod connect;
+pub mod date;
 pub mod identity;
+pub mod message;
+pub mod property_bag;
+pub mod sas;
 pub mod status;
+pub mod system_properties;
+pub mod topic;
+pub mod workload;
