@@ -238,7 +238,7 @@ mod tests {
         Time(jiff::Timestamp::from_second(second).unwrap())
     }
 
-    fn find<'a>(conditions: &'a [Condition], kind: ConditionType) -> Option<&'a Condition> {
+    fn find(conditions: &[Condition], kind: ConditionType) -> Option<&Condition> {
         conditions.iter().find(|condition| condition.type_ == kind.as_str())
     }
 

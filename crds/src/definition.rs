@@ -1,4 +1,4 @@
-//! The CustomResourceDefinition as it is installed.
+//! The `CustomResourceDefinition` as it is installed.
 //!
 //! [`custom_resource_definition`] takes what the derive makes of the types and finishes it for an API server: `null` means
 //! "not given" instead of a third value, descriptions are sentences instead of source lines.
@@ -18,7 +18,7 @@ pub const MAX_DEFINITION_BYTES: usize = 256 * 1024;
 #[error("failed to finish the schema of EdgeDeployment")]
 pub struct Error(#[from] serde_json::Error);
 
-/// The CustomResourceDefinition of [`EdgeDeployment`].
+/// The `CustomResourceDefinition` of [`EdgeDeployment`].
 pub fn custom_resource_definition() -> Result<CustomResourceDefinition, Error> {
     let mut definition = serde_json::to_value(EdgeDeployment::crd())?;
     if let Some(versions) = definition.pointer_mut("/spec/versions").and_then(Value::as_array_mut) {

@@ -19,7 +19,7 @@ use crate::edge_deployment::MAX_DEPLOYMENT_NAME_BYTES;
 pub const MAX_DNS_LABEL_BYTES: usize = 63;
 /// Longest name of a module or volume, as written.
 pub const MAX_NAME_BYTES: usize = 128;
-/// Hexadecimal digits that tell names apart which sanitising made alike.
+/// Hexadecimal digits, three bytes, that tell names apart which sanitising made alike.
 const HASH_DIGITS: usize = 6;
 
 /// Why a name cannot be used.
@@ -57,7 +57,7 @@ pub enum NameError {
     },
 }
 
-/// A module's names: as written, in DNS, and of its pod, Service and ServiceAccount.
+/// A module's names: as written, in DNS, and of its pod, Service and `ServiceAccount`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModuleNames {
     name: String,
@@ -93,7 +93,7 @@ impl ModuleNames {
         &self.dns_name
     }
 
-    /// Name of the module's pod, Service and ServiceAccount. At most 63 bytes.
+    /// Name of the module's pod, Service and `ServiceAccount`. At most 63 bytes.
     pub fn object_name(&self) -> &str {
         &self.object_name
     }
@@ -145,7 +145,7 @@ impl DeploymentNames {
         &self.deployment
     }
 
-    /// The hub's StatefulSet, Service, ServiceAccount and PersistentVolumeClaim.
+    /// The hub's StatefulSet, Service, `ServiceAccount` and `PersistentVolumeClaim`.
     pub fn hub(&self) -> String {
         self.with("edgehub")
     }
@@ -190,7 +190,7 @@ impl DeploymentNames {
         self.with("registry")
     }
 
-    /// PersistentVolumeClaim of a named volume. Unlike modules, `Data` and `data` are two volumes, as they are for Docker.
+    /// `PersistentVolumeClaim` of a named volume. Unlike modules, `Data` and `data` are two volumes, as they are for Docker.
     pub fn volume_claim(&self, volume: &str) -> Result<String, NameError> {
         let legal = volume.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
         let begins = volume.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
@@ -231,8 +231,11 @@ fn sanitised(original: &str, case: Case) -> String {
 
 /// `label`, cut where needed, and the digits that tell `original` from others. At most 63 bytes, all of them ASCII.
 fn hashed(label: &str, original: &str) -> String {
-    let digits: String = digest(&SHA256, original.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    let digits = &digits[..HASH_DIGITS];
+    let hash = digest(&SHA256, original.as_bytes());
+    let digits = match hash.as_ref() {
+        [a, b, c, ..] => format!("{a:02x}{b:02x}{c:02x}"),
+        _ => String::new(), // SHA-256 has 32 bytes
+    };
     let room = MAX_DNS_LABEL_BYTES - HASH_DIGITS - 1;
     let kept = label[..label.floor_char_boundary(room)].trim_end_matches('-');
     // A name of underscores alone leaves nothing; a label must not begin with the dash.

@@ -42,7 +42,7 @@ pub struct HubSpec {
     #[schemars(schema_with = "schema::affinity")]
     pub affinity: Option<Affinity>,
 
-    /// PriorityClass of the hub's pod.
+    /// `PriorityClass` of the hub's pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::object_name")]
     pub priority_class_name: Option<String>,
@@ -112,12 +112,12 @@ pub struct HubStorage {
     #[x_kube(validation = Rule::new("!isQuantity(self) || quantity(self).compareTo(quantity('64Mi')) >= 0").message("must be at least 64Mi"))]
     pub size: Option<Quantity>,
 
-    /// StorageClass of the volume; without one, the cluster's default class. Cannot be changed.
+    /// `StorageClass` of the volume; without one, the cluster's default class. Cannot be changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::object_name")]
     pub storage_class_name: Option<String>,
 
-    /// A PersistentVolumeClaim in this namespace to use instead. It is never deleted. Cannot be changed.
+    /// A `PersistentVolumeClaim` in this namespace to use instead. It is never deleted. Cannot be changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::object_name")]
     pub existing_claim: Option<String>,

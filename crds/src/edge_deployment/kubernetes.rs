@@ -54,7 +54,7 @@ pub struct KubernetesOptions {
     #[schemars(schema_with = "schema::pod_security_context")]
     pub pod_security_context: Option<PodSecurityContext>,
 
-    /// A ServiceAccount in this namespace to use instead of the module's own, which has no rights.
+    /// A `ServiceAccount` in this namespace to use instead of the module's own, which has no rights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::object_name")]
     pub service_account_name: Option<String>,
@@ -69,12 +69,12 @@ pub struct KubernetesOptions {
     #[schemars(schema_with = "schema::labels")]
     pub labels: BTreeMap<String, String>,
 
-    /// PriorityClass of the module's pod.
+    /// `PriorityClass` of the module's pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::object_name")]
     pub priority_class_name: Option<String>,
 
-    /// RuntimeClass of the module's pod.
+    /// `RuntimeClass` of the module's pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::object_name")]
     pub runtime_class_name: Option<String>,

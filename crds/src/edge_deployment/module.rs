@@ -1,4 +1,5 @@
 //! One module: a container with an identity at the hub.
+#![expect(clippy::struct_field_names, reason = "secretKeyRef, configMapKeyRef and fieldRef are the words of Kubernetes")]
 
 use k8s_openapi::api::core::v1::{ConfigMapKeySelector, ObjectFieldSelector, SecretKeySelector};
 use kube::KubeSchema;
@@ -32,19 +33,19 @@ pub struct ModuleSpec {
     )]
     pub image: String,
 
-    /// Should it run? running or stopped. A stopped module has no pod and keeps its identity and volumes.
+    /// Should it run? `running` or `stopped`. A stopped module has no pod and keeps its identity and volumes.
     #[serde(default)]
     pub status: DesiredStatus,
 
-    /// When it is started again after it ended: never, on-failure, on-unhealthy or always. On-unhealthy is on-failure until a module can have a health check, as it is in IoT Edge without one.
+    /// When it is started again after it ended: `never`, `on-failure`, `on-unhealthy` or `always`. `on-unhealthy` means `on-failure` until a module can have a health check, as it is in IoT Edge without one.
     #[serde(default)]
     pub restart_policy: RestartPolicy,
 
-    /// When its image is pulled: on-create (if the node does not have it) or never (the node must have it).
+    /// When its image is pulled: `on-create` (if the node does not have it) or `never` (the node must have it).
     #[serde(default)]
     pub image_pull_policy: ImagePullPolicy,
 
-    /// Environment variables. They win over the ones of the same name that the runtime sets; Env of createOptions wins over both.
+    /// Environment variables. They win over the ones of the same name that the runtime sets; `Env` of `createOptions` wins over both.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -55,7 +56,7 @@ pub struct ModuleSpec {
     #[schemars(schema_with = "schema::create_options")]
     pub create_options: Option<serde_json::Value>,
 
-    /// What only Kubernetes knows. It wins over createOptions where both speak of the same thing.
+    /// What only Kubernetes knows. It wins over `createOptions` where both speak of the same thing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<KubernetesOptions>,
 }
@@ -133,7 +134,7 @@ pub struct EnvVarSource {
     #[schemars(schema_with = "schema::key_selector")]
     pub config_map_key_ref: Option<ConfigMapKeySelector>,
 
-    /// A field of the module's pod, such as status.podIP.
+    /// A field of the module's pod, such as `status.podIP`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::field_selector")]
     pub field_ref: Option<ObjectFieldSelector>,

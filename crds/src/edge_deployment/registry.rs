@@ -16,7 +16,7 @@ pub struct RegistryCredential {
         .message("the name is 1 to 128 of letters, digits, - and _"))]
     pub name: String,
 
-    /// The registry, as images name it: host[:port][/path].
+    /// The registry, as images name it: `host[:port][/path]`.
     #[schemars(length(min = 1, max = 300))]
     #[x_kube(validation = Rule::new(r"self.matches('^([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\\[[0-9A-Fa-f:.]+\\])(:[1-9][0-9]{0,4})?(/[A-Za-z0-9._-]+)*$')")
         .message("must be host[:port][/path] as images name it, without https://"))]
@@ -50,7 +50,7 @@ fn default_key() -> String {
     "password".to_owned()
 }
 
-/// A Secret of type kubernetes.io/dockerconfigjson in the namespace of the EdgeDeployment.
+/// A Secret of type `kubernetes.io/dockerconfigjson` in the namespace of the EdgeDeployment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ImagePullSecret {

@@ -48,7 +48,7 @@ pub struct EdgeDeploymentSpec {
         .message("a device id is 1 to 128 of letters, digits and - . _ % # * ? ! ( ) , : = @ $ '"))]
     pub device_id: Option<String>,
 
-    /// The place above, to which routes INTO $upstream lead. Without one such messages are dropped and counted, and the route's status says so.
+    /// The place above, to which routes `INTO $upstream` lead. Without one such messages are dropped and counted, and the route's status says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream: Option<Upstream>,
 
@@ -57,7 +57,7 @@ pub struct EdgeDeploymentSpec {
     #[schemars(extend("default" = {}))]
     pub hub: HubSpec,
 
-    /// Settings for named volumes. A volume that createOptions name and that is not listed here gets the defaults.
+    /// Settings for named volumes. A volume that `createOptions` name and that is not listed here gets the defaults.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -81,7 +81,7 @@ pub struct EdgeDeploymentSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub registry_credentials: Vec<RegistryCredential>,
 
-    /// Pull Secrets (type kubernetes.io/dockerconfigjson) in this namespace, used for every module.
+    /// Pull Secrets (type `kubernetes.io/dockerconfigjson`) in this namespace, used for every module.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]

@@ -26,12 +26,12 @@ pub struct EdgeDeploymentStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 
-    /// Modules that are as desired, of all modules: 5/6.
+    /// Modules that are as desired, of all modules: `5/6`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub summary: Option<String>,
 
-    /// The connection to the place above: Connected, Disconnected, None or Unknown.
+    /// The connection to the place above: `Connected`, `Disconnected`, `None` or `Unknown`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub upstream: Option<String>,
@@ -53,7 +53,7 @@ pub struct EdgeDeploymentStatus {
     pub routes: Vec<RouteStatus>,
 }
 
-/// How the spec was judged, in the words of IoT Edge's lastDesiredStatus.
+/// How the spec was judged, in the words of IoT Edge's `lastDesiredStatus`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeploymentStatus {
@@ -83,15 +83,15 @@ pub struct ModuleStatus {
     #[schemars(length(max = 253))]
     pub pod: Option<String>,
 
-    /// What the spec wants: running or stopped.
+    /// What the spec wants: `running` or `stopped`.
     #[serde(default)]
     pub desired_status: DesiredStatus,
 
-    /// What is: downloading, running, backoff, failed, stopped or unknown.
+    /// What is: `downloading`, `running`, `backoff`, `failed`, `stopped` or `unknown`.
     #[serde(default)]
     pub runtime_status: RuntimeStatus,
 
-    /// Why, in a sentence, and which createOptions have no equivalent here.
+    /// Why, in a sentence, and which `createOptions` have no equivalent here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub status_description: Option<String>,

@@ -25,21 +25,21 @@ pub struct Upstream {
         .field_path(".caSecretRef"),
 )]
 pub struct MqttUpstream {
-    /// Where the broker is: mqtt://host[:1883] or mqtts://host[:8883].
+    /// Where the broker is: `mqtt://host[:1883]` or `mqtts://host[:8883]`.
     #[schemars(length(min = 8, max = 300))]
     #[x_kube(validation = Rule::new(r"self.matches('^mqtts?://([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\\[[0-9A-Fa-f:.]+\\])(:[1-9][0-9]{0,4})?$') && (!self.matches(':[0-9]{5}$') || int(self.substring(self.size() - 5)) <= 65535)")
         .message("must be mqtt://host[:port] or mqtts://host[:port], without user, path or query"))]
     pub url: String,
 
-    /// Secret in this namespace with the keys username and password. Without one the hub connects anonymously.
+    /// Secret in this namespace with the keys `username` and `password`. Without one the hub connects anonymously.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret_ref: Option<SecretReference>,
 
-    /// Secret in this namespace whose key ca.crt holds the PEM certificates that vouch for the broker. Required with mqtts.
+    /// Secret in this namespace whose key `ca.crt` holds the PEM certificates that vouch for the broker. Required with `mqtts`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretReference>,
 
-    /// Topic of each message; {deviceId}, {moduleId} and {output} stand for where it came from.
+    /// Topic of each message; `{deviceId}`, `{moduleId}` and `{output}` stand for where it came from.
     #[serde(default = "default_topic")]
     #[schemars(length(min = 1, max = 512))]
     #[x_kube(validation = Rule::new(r"self.matches('^([^{}+#$\\x00]|\\{(deviceId|moduleId|output)\\})([^{}+#\\x00]|\\{(deviceId|moduleId|output)\\})*$')")

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema;
 
-/// A named volume, as createOptions name them in Binds and Mounts. It becomes one PersistentVolumeClaim, shared by the modules that mount it.
+/// A named volume, as `createOptions` name them in Binds and Mounts. It becomes one `PersistentVolumeClaim`, shared by the modules that mount it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -33,7 +33,7 @@ pub struct VolumeSpec {
     #[schemars(schema_with = "schema::volume_size_1gi")]
     pub size: Quantity,
 
-    /// StorageClass of the volume; without one, the cluster's default class. Cannot be changed.
+    /// `StorageClass` of the volume; without one, the cluster's default class. Cannot be changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::object_name")]
     pub storage_class_name: Option<String>,
@@ -72,7 +72,7 @@ pub enum AccessMode {
 }
 
 impl AccessMode {
-    /// The value as a PersistentVolumeClaim wants it.
+    /// The value as a `PersistentVolumeClaim` wants it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ReadWriteOnce => "ReadWriteOnce",
