@@ -1,0 +1,3 @@
+//! The reconciler: turns each EdgeDeployment into a hub, pods and their surroundings, and reports what became of them.
+
+pub mod docker;
