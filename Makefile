@@ -1,0 +1,59 @@
+# Bare `make` lists what there is. Everything works on a Debian or Ubuntu machine with Rust (rustup), Go, make and root.
+# Builds of tools, images and dependencies are kept in $(EDGE_CACHE), by version, outside the checkout.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export EDGE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/edge-operator
+# One target folder for every checkout: dependencies are compiled once per machine.
+export CARGO_TARGET_DIR ?= $(EDGE_CACHE)/target
+# The tests in the cluster must run, not be skipped, when make asks for them.
+E2E_ENV := EDGE_REQUIRE_CLUSTER=1 EDGE_REQUIRE_ROOT_TESTS=1
+DENY_VERSION := 0.20.2
+DENY := $(EDGE_CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
+
+include e2e/cluster/cluster.mk
+
+.PHONY: help check format lint unit generate generated deny test test-e2e test-sdk image demo demo-down sizes
+
+help: ## list the recipes
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
+
+check: format lint unit generated ## the quick loop: format, lints, unit tests, generated files
+
+format:
+	cargo fmt --all --check
+
+lint:
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+unit: ## tests that need neither cluster nor root
+	cargo test --workspace --quiet --exclude edge-e2e
+
+generate: ## write the CRD, its reference and the chart's copy anew
+	cargo run --quiet -p edge-crds --bin crdgen
+
+generated: ## fail if a generated file is stale
+	cargo run --quiet -p edge-crds --bin crdgen -- --check
+
+deny: $(DENY) ## licences, banned and duplicate crates, sources
+	$(DENY) --log-level error check bans licenses sources
+
+$(DENY):
+	cargo install cargo-deny --version $(DENY_VERSION) --locked --root $(dir $(@D)) --target-dir $(EDGE_CACHE)/build/cargo-deny
+	rm -rf $(EDGE_CACHE)/build/cargo-deny
+
+test: ## everything that a release needs; starts the local cluster
+	@e2e/test.sh
+
+image: ## build the image of controller, hub and sidecar into the cache; PROFILE=fast for a quicker build
+	@e2e/images/build-operator.sh
+
+demo: ## from nothing to readings at a site broker: cluster, chart, an EdgeDeployment and two modules
+	@e2e/demo/run.sh
+
+demo-down: ## remove the demo from the cluster
+	@e2e/demo/down.sh
+
+sizes: ## print image size and resident memory of controller, idle hub and sidecar, against their targets
+	@e2e/sizes.sh
