@@ -11,7 +11,6 @@ source "$(dirname "$0")/lib/env.sh"
 # "what it brings" "its package": the first is a program in PATH or an absolute path.
 NEEDED=(
     awk mawk
-    bzip2 bzip2
     catatonit catatonit
     containerd containerd
     flock util-linux

@@ -26,10 +26,26 @@ fi
 [[ $(uname -s)-$(uname -m) == Linux-x86_64 ]] || die "the local cluster runs on Linux on x86-64; elsewhere use CLUSTER=current"
 need_root
 
-# answers: does the running cluster's API say that it is ready?
-answers() {
-    is_up && "$(tool_dir kubernetes)/kubectl" --kubeconfig "$EDGE_CLUSTER_DIR/kubeconfig" \
+# How long a running cluster may take to answer before it is taken for broken, in seconds:
+# tests kill the API server, which then needs a moment to be back.
+ANSWER_SECONDS=20
+
+# api_ready: does the API say that it is ready?
+api_ready() {
+    "$(tool_dir kubernetes)/kubectl" --kubeconfig "$EDGE_CLUSTER_DIR/kubeconfig" \
         get --raw /readyz --request-timeout=5s >/dev/null 2>&1
+}
+
+# answers: does a cluster run, and does its API answer, now or soon?
+answers() {
+    local deadline=$((SECONDS + ANSWER_SECONDS)) announced=
+    while is_up; do
+        api_ready && return
+        ((SECONDS < deadline)) || { say "the running cluster does not answer: it is started anew"; return 1; }
+        [[ -n $announced ]] || { say "waiting for the running cluster to answer"; announced=yes; }
+        sleep 0.2
+    done
+    return 1
 }
 
 # free_port: the first port of ours that nobody listens on.

@@ -60,6 +60,11 @@ wait_for 30 registry-open "the open registry" http_ok "${OPEN_REGISTRY%:*}" "${O
 wait_for 30 registry-closed "the closed registry" http_ok "${CLOSED_REGISTRY%:*}" "${CLOSED_REGISTRY#*:}" /
 wait_for 30 kube-controller-manager "the default service account" kubectl get serviceaccount default
 
+# Nothing may have been started twice: what cannot run would otherwise be noticed in the first test that needs it.
+for exits in "$STATE"/run/*.exits; do
+    [[ ! -e $exits ]] || fail "$(basename "$exits" .exits)" "$(basename "$exits" .exits) ended while the cluster started"
+done
+
 touch "$STATE/ready"
 say "ready"
 exec sleep infinity 9<&-

@@ -10,6 +10,8 @@ set -euo pipefail
 source /run/edge/scripts/lib/component.sh
 # shellcheck source=../lib/pki.sh
 source "$SCRIPTS/lib/pki.sh"
+# shellcheck source=../lib/cgroup.sh
+source "$SCRIPTS/lib/cgroup.sh"
 
 NODE_NAME=${1:?name of the node} NODE_IP=${2:?its address}
 NODE_STATE=$STATE/nodes/$NODE_NAME
@@ -56,5 +58,6 @@ wait_for 30 "containerd-$NODE_NAME" "containerd of node $NODE_NAME" ctr --addres
 ctr --address "$SOCKET" --namespace k8s.io images import "$STATE/pause.tar" >>"$STATE/log/containerd-$NODE_NAME.log" 2>&1 ||
     fail "containerd-$NODE_NAME" "the pause image could not be loaded"
 
+make_cgroups "$NODE_NAME"
 COMPONENT_FLAGS=kubelet start "kubelet-$NODE_NAME" kubelet
 COMPONENT_FLAGS=kube-proxy start "kube-proxy-$NODE_NAME" kube-proxy

@@ -58,6 +58,15 @@ join_cgroup() {
     done < <(cgroup_mounts)
 }
 
+# make_cgroups NAME: an empty group of that name in each hierarchy, ready for groups below it.
+make_cgroups() {
+    local type path options
+    while read -r type path options; do
+        make_cgroup "$path/$1" "$type"
+        [[ $type != cgroup2 ]] || delegate_v2 "$path/$1"
+    done < <(cgroup_mounts)
+}
+
 # cgroup_processes NAME: process ids still in any group of that name or below.
 cgroup_processes() {
     local type path options

@@ -15,6 +15,7 @@ MARKER=.edge-operator-cluster
 INSTANCE=edge-cluster-$(printf '%s' "$EDGE_CLUSTER_DIR" | sha256sum | cut -c1-8)
 
 # started_at PID: when the process began, in clock ticks; with it a recycled process id is told from the original.
+# Fails for one that has ended, even if nobody has collected it yet.
 started_at() {
     local stat
     stat=$(<"/proc/$1/stat") 2>/dev/null || return
@@ -22,6 +23,7 @@ started_at() {
     stat=${stat##*) }
     # shellcheck disable=SC2086  # split on purpose
     set -- $stat
+    [[ $1 != [ZX] ]] || return
     printf '%s' "${20}"
 }
 
