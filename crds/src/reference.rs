@@ -21,7 +21,7 @@ and touches nothing that runs: the members of `createOptions`, the language of r
 `kubectl explain edep.spec --recursive` prints the same fields.
 ";
 
-/// The reference for `schema`, the OpenAPI schema of the object.
+/// The reference for `schema`, the `OpenAPI` schema of the object.
 pub fn markdown(schema: &Value) -> String {
     let mut page = String::from(PREAMBLE);
     rules(&mut page, schema);
