@@ -7,6 +7,7 @@
 //! # Source
 //! IoT Edge 1.5, which cuts every `*` and `/` off the end of the text before it compares: `/messages/modules/m*` is `…/m`.
 
+use edge_protocol::identity::ModuleName;
 use edge_protocol::message::Message;
 use edge_protocol::system_properties::SystemProperty;
 
@@ -69,7 +70,7 @@ impl Source {
 /// The levels of a message's path.
 fn levels_of(message: &Message) -> impl Iterator<Item = &str> {
     let is_twin_change = message.system.get(SystemProperty::MessageType) == Some("twinChangeNotification");
-    let module = message.from.module.as_ref().map(|module| module.as_str()).filter(|_| !is_twin_change);
+    let module = message.from.module.as_ref().map(ModuleName::as_str).filter(|_| !is_twin_change);
     let output = message.output.as_deref().filter(|_| module.is_some());
     let first = if is_twin_change { TWIN_CHANGES } else { "messages" };
     [Some(first), module.map(|_| "modules"), module, output.map(|_| "outputs")]

@@ -116,7 +116,7 @@ mod tests {
     fn a_message_goes_to_each_endpoint_once_however_many_routes_lead_there() {
         let table = RouteTable::compile(&[
             route("readings", r#"FROM /messages/modules/sensor/* INTO BrokeredEndpoint("/modules/filter/inputs/in")"#),
-            route("again", r#"FROM /messages/modules/sensor/outputs/o INTO BrokeredEndpoint('modules/filter/inputs/in')"#),
+            route("again", "FROM /messages/modules/sensor/outputs/o INTO BrokeredEndpoint('modules/filter/inputs/in')"),
             route("other", r#"FROM /messages/modules/sensor/outputs/o INTO BrokeredEndpoint("/modules/filter/inputs/In")"#),
             route("alerts", "FROM /messages/modules/filter/* INTO $upstream"),
         ])

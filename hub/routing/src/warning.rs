@@ -41,7 +41,7 @@ pub fn warnings(table: &RouteTable, modules: &[ModuleName], has_upstream: bool) 
         }
         match endpoint {
             Endpoint::Upstream if !has_upstream => {
-                warn("it leads to $upstream, and there is none: what it takes is dropped".to_owned())
+                warn("it leads to $upstream, and there is none: what it takes is dropped".to_owned());
             }
             Endpoint::Upstream => {}
             Endpoint::Input { module, .. } if modules.contains(module) => {}
