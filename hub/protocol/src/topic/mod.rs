@@ -6,7 +6,7 @@
 //! hub publishes      devices/{d}/modules/{m}/inputs/{input}/{properties}           [`input_topic`]
 //! ```
 //! Ids stand in topics as they are, not percent-encoded: that is what all SDKs write and expect.
-//! This module also has what MQTT 3.1.1 §4.7 says of any topic: [`matches`], [`check_name`] and [`check_filter`].
+//! This module also has what MQTT 3.1.1 §4.7 says of any topic: [`matches()`], [`check_name`] and [`check_filter`].
 
 mod filter;
 mod input;
