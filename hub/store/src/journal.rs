@@ -1,18 +1,37 @@
 //! The journal: everything the hub has accepted and not yet delivered.
 
 mod appender;
+mod commit;
+mod fetch;
+mod ledger;
+mod limits;
+mod open;
 mod reader;
+mod replay;
+mod run;
+mod scan;
+mod shared;
+mod slots;
+mod writer;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, oneshot, watch};
 
-pub use appender::{AppendError, Appender, PendingAppend};
+pub use appender::{AppendError, Appender, MAX_WAITING_BYTES, PendingAppend, WAITING_OVERHEAD_BYTES};
 pub use reader::{MAX_UNSETTLED, QueueReader, ReadError, ReaderError, Record};
 
+use self::appender::Request;
+use self::commit::Committer;
+use self::ledger::TooManyQueues;
+use self::limits::Limits;
+use self::shared::Shared;
+use self::writer::WriterHandle;
 use crate::disk::{Disk, RealDisk};
 use crate::queue::QueueName;
 
@@ -23,6 +42,8 @@ pub type Offset = u64;
 pub const MAX_PAYLOAD_BYTES: usize = 1024 * 1024;
 /// Most queues that one record may go to.
 pub const MAX_QUEUES_PER_RECORD: usize = 255;
+/// How long to let a disk be that failed, or is full, before trying again.
+pub const DISK_PAUSE: Duration = Duration::from_secs(1);
 
 /// How large the journal may grow, and in what steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,14 +161,16 @@ pub enum RetireError {
         /// The queue.
         queue: QueueName,
     },
-    /// The journal was closed.
-    #[error("the journal is closed")]
-    Closed,
 }
 
-/// The journal. Cheap to clone; all clones are the same journal.
+/// The journal. Cheap to clone; all clones are the same journal. When the last clone and the last [`Appender`] are gone it ends as by
+/// [`close`](Self::close), without anybody waiting for it.
 #[derive(Clone)]
-pub struct Journal {}
+pub struct Journal {
+    shared: Arc<Shared>,
+    writer: Arc<WriterHandle>,
+    limits: Limits,
+}
 
 impl Journal {
     /// Opens the journal in `directory`, which is created if missing, and starts its writer thread.
@@ -156,8 +179,17 @@ impl Journal {
     }
 
     /// Opens the journal on another disk.
-    pub fn open_on(_disk: Arc<dyn Disk>, directory: &Path, _options: JournalOptions) -> Result<(Self, Recovery), OpenError> {
-        Err(OpenError::Locked { directory: directory.to_owned() })
+    pub fn open_on(disk: Arc<dyn Disk>, directory: &Path, options: JournalOptions) -> Result<(Self, Recovery), OpenError> {
+        let limits = Limits::of(&options)?;
+        let (shared, start, recovery) = open::open(disk, directory, limits)?;
+        let committer = Committer::new(Arc::clone(&shared), start);
+        let (requests, receiver) = mpsc::channel();
+        thread::Builder::new()
+            .name("journal-writer".to_owned())
+            .spawn(move || writer::run(committer, &receiver))
+            .map_err(|source| OpenError::Disk { operation: "start the writer thread of", path: directory.to_owned(), source })?;
+        let room = Arc::new(Semaphore::new(MAX_WAITING_BYTES));
+        Ok((Self { shared, writer: Arc::new(WriterHandle { requests, room }), limits }, recovery))
     }
 
     /// Appends one payload for all of `queues`; written once. Returns after the fsync that covers it.
@@ -167,39 +199,86 @@ impl Journal {
 
     /// One sender's way into the journal, for pipelining.
     pub fn appender(&self) -> Appender {
-        Appender {}
+        Appender::new(Arc::clone(&self.writer), self.limits.max_payload)
     }
 
     /// Waits until an append that failed has a chance: after [`AppendError::Full`], until a segment can be used again;
-    /// after trouble with the disk, for a moment.
-    pub async fn writable(&self) {}
+    /// after trouble with the disk, for [`DISK_PAUSE`]. Returns at once if there is no problem, or the journal is closed.
+    pub async fn writable(&self) {
+        loop {
+            let mut room = std::pin::pin!(self.shared.room.notified());
+            room.as_mut().enable();
+            let problem = self.shared.problem.borrow().clone();
+            match problem {
+                None => return,
+                Some(Problem::DiskFull | Problem::Disk { .. }) => return tokio::time::sleep(DISK_PAUSE).await,
+                Some(Problem::Full) => {
+                    let ledger = self.shared.ledger();
+                    let can_begin_segment = ledger.files > ledger.segments.len() as u64 || ledger.could_free();
+                    if can_begin_segment || ledger.closed {
+                        return;
+                    }
+                }
+            }
+            room.await;
+        }
+    }
 
     /// The reader of `queue`, at its first record not settled. The queue need not exist yet.
     pub fn reader(&self, queue: &QueueName) -> Result<QueueReader, ReaderError> {
-        Err(ReaderError::InUse { queue: queue.to_string() })
+        let mut ledger = self.shared.ledger();
+        let id = ledger.id_or_new(queue).map_err(|TooManyQueues| ReaderError::TooManyQueues { max: self.limits.max_queues })?;
+        match ledger.queues.get_mut(&id) {
+            Some(queue) if !queue.has_reader => {
+                queue.has_reader = true;
+                let (arrived, cursor) = (Arc::clone(&queue.arrived), queue.cursor);
+                Ok(QueueReader::new(Arc::clone(&self.shared), Arc::downgrade(&self.writer), id, arrived, cursor))
+            }
+            _ => Err(ReaderError::InUse { queue: queue.to_string() }),
+        }
     }
 
-    /// The queues and what waits in them, by name.
+    /// The queues and what waits in them, by name. A queue that is drained and has no reader is forgotten at some time.
     pub fn queues(&self) -> Vec<QueueUsage> {
-        Vec::new()
+        self.shared.ledger().queue_usage()
     }
 
     /// Forgets a queue and what waits in it; returns how many records that was. For a route that was removed: as long as
-    /// a queue holds records, it keeps their segments in use.
-    pub async fn retire(&self, _queue: &QueueName) -> Result<u64, RetireError> {
-        Err(RetireError::Closed)
+    /// a queue holds records, it keeps their segments in use. After a crash right afterwards the queue may be there again.
+    pub fn retire(&self, queue: &QueueName) -> Result<u64, RetireError> {
+        let mut ledger = self.shared.ledger();
+        let Some(id) = ledger.id(queue) else { return Ok(0) };
+        if ledger.queues.get(&id).is_some_and(|queue| queue.has_reader) {
+            return Err(RetireError::InUse { queue: queue.clone() });
+        }
+        let Some(retired) = ledger.remove(id) else { return Ok(0) };
+        if retired.named {
+            ledger.retired.push(id);
+        }
+        drop(ledger);
+        WriterHandle::cursors_moved(&Arc::downgrade(&self.writer));
+        self.shared.room.notify_waiters();
+        Ok(retired.depth())
     }
 
     /// How much the journal holds.
     pub fn usage(&self) -> Usage {
-        Usage { bytes_used: 0, bytes_max: 0, bytes_on_disk: 0, segments: 0, corrupt_records: 0, syncs: 0, queues: Vec::new() }
+        self.shared.ledger().usage()
     }
 
     /// What keeps appends from being accepted: set by one that failed, cleared by one that succeeds.
     pub fn problem(&self) -> watch::Receiver<Option<Problem>> {
-        watch::channel(None).1
+        self.shared.problem.subscribe()
     }
 
-    /// Writes what was submitted, saves the cursors and lets go of the directory. Later appends fail with [`AppendError::Closed`].
-    pub async fn close(&self) {}
+    /// Writes what was submitted, saves the cursors and lets go of the directory. Later appends fail with [`AppendError::Closed`];
+    /// readers get what there is, then [`ReadError::Closed`].
+    pub async fn close(&self) {
+        let (answer, closed) = oneshot::channel();
+        if self.writer.requests.send(Request::Close(answer)).is_ok() {
+            // No answer: the writer has ended already.
+            let _ = closed.await;
+        }
+        self.writer.room.close();
+    }
 }

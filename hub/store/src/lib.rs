@@ -3,9 +3,12 @@
 //! The crate knows bytes, queues and keys. It knows nothing of MQTT, routes or messages, and depends on none of our crates.
 //! Everything that touches the disk on behalf of the journal goes through [`disk::Disk`], so that tests can pull the plug.
 
+mod control;
 pub mod disk;
 pub mod journal;
 pub mod queue;
+mod record;
+mod segment;
 pub mod state;
 
 pub use journal::{

@@ -1,0 +1,490 @@
+//! Committing: records are placed in the segment being written, written at once, synced, and only then answered.
+//!
+//! After a failed write or sync nothing more is written to that segment. The kernel may have dropped the pages, and a second
+//! try could lie; so the next commit begins another segment, whose first offset says where the abandoned one ended.
+
+use std::io;
+use std::sync::Arc;
+
+use tracing::{error, info, warn};
+
+use super::appender::{AppendError, Submission};
+use super::ledger::{Segment, TooManyQueues};
+use super::run::Run;
+use super::shared::Shared;
+use super::slots::Slots;
+use super::{Offset, Problem};
+use crate::control::{self, CursorEntry};
+use crate::disk::{DiskFile, DiskLock};
+use crate::queue::QueueName;
+use crate::record::{self, Destination, Kind, QueueId};
+use crate::segment::Header;
+
+/// The segment being written.
+pub(crate) struct Tail {
+    pub(crate) slot: u32,
+    pub(crate) file: Arc<dyn DiskFile>,
+    pub(crate) generation: u64,
+    pub(crate) seed: u32,
+    pub(crate) first_offset: Offset,
+    /// Position after the last record written.
+    pub(crate) position: u64,
+    /// Is it in the ledger? From its first sync on.
+    pub(crate) published: bool,
+}
+
+/// Where the writer is.
+pub(crate) struct Committer {
+    shared: Arc<Shared>,
+    slots: Slots,
+    /// `None`: the next commit begins a segment.
+    tail: Option<Tail>,
+    next_generation: u64,
+    salt: u64,
+    /// Offset of the next record.
+    offset: Offset,
+    /// Offset after the last record synced.
+    synced: Offset,
+    /// Cursors written and not yet synced.
+    unsynced_cursors: Vec<CursorEntry>,
+    run: Run,
+    _lock: Box<dyn DiskLock>,
+}
+
+/// What the committer starts with, found by opening.
+pub(crate) struct Start {
+    pub(crate) slots: Slots,
+    pub(crate) tail: Option<Tail>,
+    pub(crate) next_generation: u64,
+    pub(crate) salt: u64,
+    pub(crate) lock: Box<dyn DiskLock>,
+}
+
+impl Committer {
+    pub(crate) fn new(shared: Arc<Shared>, start: Start) -> Self {
+        let Start { slots, tail, next_generation, salt, lock } = start;
+        let offset = shared.ledger().end_offset;
+        let unsynced_cursors = Vec::new();
+        let run = Run::default();
+        Self { shared, slots, tail, next_generation, salt, offset, synced: offset, unsynced_cursors, run, _lock: lock }
+    }
+
+    /// Writes a batch and answers each append in it, in order.
+    pub(crate) fn commit(&mut self, batch: &mut Vec<Submission>) {
+        self.begin_run();
+        let mut disk_failure = None;
+        for submission in batch.drain(..) {
+            if submission.is_behind() {
+                submission.refuse(AppendError::Behind);
+                continue;
+            }
+            let placed = match &disk_failure {
+                Some(failure) => Err(AppendError::clone(failure)),
+                None => self.place(&submission),
+            };
+            match placed {
+                Ok(()) => self.run.waiting.push(submission),
+                Err(failure) => {
+                    if matches!(failure, AppendError::DiskFull | AppendError::Disk { .. }) {
+                        disk_failure = Some(failure.clone());
+                    }
+                    submission.refuse(failure);
+                }
+            }
+        }
+        // Whom it concerns has been answered with the error.
+        let _ = self.flush(false);
+    }
+
+    /// Has the disk yet to learn of cursors?
+    pub(crate) fn cursors_moved(&self) -> bool {
+        self.shared.ledger().cursors_moved()
+    }
+
+    /// Writes the cursors that moved, without a sync: that is enough for a process that is killed, and after a power cut
+    /// a little more is delivered again.
+    pub(crate) fn save_cursors(&mut self) {
+        self.begin_run();
+        if self.run.buffer.is_empty() {
+            // No room, or nothing to write.
+            if self.cursors_moved() && self.begin_segment(&[]).is_ok() {
+                let _ = self.flush(true);
+            }
+            return;
+        }
+        let Some(tail) = &mut self.tail else { return };
+        if self.offset - self.synced > u64::from(u16::MAX / 2) {
+            let _ = self.flush(true);
+            return;
+        }
+        match tail.file.write_at(&self.run.buffer, self.run.start) {
+            Ok(()) => {
+                tail.position = self.run.end();
+                self.unsynced_cursors.append(&mut self.run.cursors);
+                // Of each queue the newest is enough.
+                if self.unsynced_cursors.len() > 2 * self.shared.ledger().limits.max_queues {
+                    let _ = self.flush(true);
+                    return;
+                }
+                let mut ledger = self.shared.ledger();
+                ledger.cursors_written(&self.unsynced_cursors, false);
+                ledger.retired.drain(..self.run.retired);
+                drop(ledger);
+                self.run.restart(tail.position);
+            }
+            Err(failure) => {
+                self.fail("write", &failure);
+            }
+        }
+    }
+
+    /// Saves the cursors durably, and closes the journal for its readers. A last record proves that all before it was synced, so that
+    /// damage to the last commit is not taken for a torn tail.
+    pub(crate) fn close(&mut self) -> Result<(), AppendError> {
+        self.begin_run_using_reserve();
+        if self.run.buffer.is_empty() && self.cursors_moved() {
+            self.begin_segment(&[])?;
+        }
+        let segment_bytes = self.shared.ledger().limits.segment_bytes;
+        let room_for_mark = self.run.end() + record::encoded_len(0, 0) as u64 <= segment_bytes;
+        let seed = self.tail.as_ref().filter(|tail| tail.published && room_for_mark).map(|tail| tail.seed);
+        if let Some(seed) = seed.filter(|_| self.run.buffer.is_empty()) {
+            let place = self.next_place();
+            self.run.control(seed, place, Kind::Cursors, &[]);
+        }
+        self.flush(true)
+    }
+
+    /// Nothing will be appended any more.
+    pub(crate) fn closed(&self) {
+        let mut ledger = self.shared.ledger();
+        ledger.closed = true;
+        for queue in ledger.queues.values() {
+            queue.arrived.notify_one();
+        }
+        drop(ledger);
+        self.shared.room.notify_waiters();
+    }
+
+    /// Nothing waits: gives memory back.
+    pub(crate) fn rest(&mut self) {
+        self.run.rest();
+    }
+
+    /// Starts gathering, with the cursors that moved, if they fit.
+    fn begin_run(&mut self) {
+        let reserve = self.shared.ledger().limits.reserve;
+        self.gather_cursors(reserve);
+    }
+
+    fn begin_run_using_reserve(&mut self) {
+        self.gather_cursors(0);
+    }
+
+    fn gather_cursors(&mut self, reserve: u64) {
+        let Some(tail) = &self.tail else {
+            self.run.restart(0);
+            return;
+        };
+        let (seed, position) = (tail.seed, tail.position);
+        self.run.restart(position);
+        let ledger = self.shared.ledger();
+        if !ledger.cursors_moved() {
+            return;
+        }
+        let moved = ledger.moved_cursors();
+        let retired = ledger.retired.clone();
+        let room = ledger.limits.segment_bytes - reserve;
+        drop(ledger);
+        let bytes = record::encoded_len(0, control::cursors_len(moved.len())) + retired.len() * record::encoded_len(0, 4);
+        if position + bytes as u64 > room {
+            return;
+        }
+        if !moved.is_empty() {
+            let place = self.next_place();
+            self.run.control(seed, place, Kind::Cursors, &control::encode_cursors(&moved));
+        }
+        for id in &retired {
+            let place = self.next_place();
+            self.run.control(seed, place, Kind::Retired, &control::encode_retired(*id));
+        }
+        self.run.cursors = moved;
+        self.run.retired = retired.len();
+    }
+
+    /// The next offset, and how many records before it are not synced yet.
+    fn next_place(&mut self) -> (Offset, u16) {
+        let offset = self.offset;
+        self.offset += 1;
+        (offset, u16::try_from(offset - self.synced).unwrap_or(u16::MAX))
+    }
+
+    /// Adds one append to the run, beginning another segment if it does not fit.
+    fn place(&mut self, submission: &Submission) -> Result<(), AppendError> {
+        let queues = self.resolve(&submission.queues)?;
+        let ids: Vec<_> = queues.iter().map(|queue| queue.0).collect();
+        if !self.fits(&queues, submission) {
+            self.flush(false)?;
+            self.begin_segment(&ids)?;
+        }
+        let Some(seed) = self.tail.as_ref().map(|tail| tail.seed) else { return Err(AppendError::Closed) };
+        for ((id, named, _), name) in queues.iter().zip(&submission.queues) {
+            if !named && !self.run.named.contains(id) {
+                let place = self.next_place();
+                self.run.control(seed, place, Kind::Named, &control::encode_named(*id, name));
+                self.run.named.push(*id);
+            }
+        }
+        let destinations: Vec<_> = queues
+            .iter()
+            .map(|(queue, _, on_disk)| Destination { queue: *queue, number: self.run.next_number(*queue, *on_disk) })
+            .collect();
+        let place = self.next_place();
+        self.run.message(seed, place, &destinations, &submission.payload);
+        Ok(())
+    }
+
+    /// Of each queue its id, whether the disk knows its name, and its next number on disk.
+    fn resolve(&self, names: &[QueueName]) -> Result<Vec<(QueueId, bool, u64)>, AppendError> {
+        let mut ledger = self.shared.ledger();
+        let mut queues = Vec::with_capacity(names.len());
+        for name in names {
+            let max = ledger.limits.max_queues;
+            let id = ledger.id_or_new(name).map_err(|TooManyQueues| AppendError::TooManyQueues { max })?;
+            let Some(queue) = ledger.queues.get(&id) else { return Err(AppendError::Closed) };
+            queues.push((id, queue.named, queue.next_number));
+        }
+        Ok(queues)
+    }
+
+    fn fits(&self, queues: &[(QueueId, bool, u64)], submission: &Submission) -> bool {
+        if self.tail.is_none() {
+            return false;
+        }
+        let limits = self.shared.ledger().limits;
+        let naming: usize = (queues.iter().zip(&submission.queues))
+            .filter(|((id, named, _), _)| !named && !self.run.named.contains(id))
+            .map(|(_, name)| record::encoded_len(0, 4 + name.as_str().len()))
+            .sum();
+        let bytes = naming + record::encoded_len(queues.len(), submission.payload.len());
+        self.run.end() + bytes as u64 <= limits.segment_bytes - limits.reserve
+    }
+
+    /// Begins a segment: its head and the list of queues open a new run, which nothing has been written of yet.
+    fn begin_segment(&mut self, kept: &[QueueId]) -> Result<(), AppendError> {
+        if self.offset > self.synced {
+            // What was written and not synced, such as cursors, must not be missing where the next segment says it is.
+            // If that fails, the tail is abandoned and the offsets are given again.
+            let _ = self.flush(true);
+        }
+        let slot = self.take_slot()?;
+        let file = match self.slots.open(slot) {
+            Ok(file) => file,
+            Err(failure) => {
+                self.give_back(slot, true);
+                return Err(self.refusal("open", &failure));
+            }
+        };
+        let mut ledger = self.shared.ledger();
+        let segment_bytes = ledger.limits.segment_bytes;
+        let snapshot = ledger.snapshot(kept);
+        let retired = ledger.retired.len();
+        drop(ledger);
+        let generation = self.next_generation;
+        self.next_generation += 1;
+        let header = Header { generation, first_offset: self.offset, segment_bytes, salt: self.salt };
+        let seed = header.seed();
+        self.tail = Some(Tail { slot, file, generation, seed, first_offset: self.offset, position: 0, published: false });
+        self.run.restart(0);
+        self.run.buffer.extend_from_slice(&header.encode());
+        let place = self.next_place();
+        self.run.control(seed, place, Kind::Snapshot, &snapshot.encode());
+        self.run.named = snapshot.entries.iter().map(|entry| entry.id).collect();
+        self.run.cursors = snapshot.entries.iter().map(|entry| CursorEntry { id: entry.id, cursor: entry.cursor }).collect();
+        self.run.retired = retired;
+        Ok(())
+    }
+
+    /// A file for the next segment: one that waits, one that all queues are done with, or a new one.
+    fn take_slot(&mut self) -> Result<u32, AppendError> {
+        if let Some(slot) = self.slots.take_free() {
+            return Ok(slot);
+        }
+        if self.tail.is_some() && self.shared.ledger().could_free() {
+            // All that is missing is that the disk knows how far the queues are. Room for that is kept in every segment.
+            self.begin_run_using_reserve();
+            let _ = self.flush(true);
+            if let Some(slot) = self.slots.take_free() {
+                return Ok(slot);
+            }
+        }
+        let (files, limits) = {
+            let ledger = self.shared.ledger();
+            (ledger.files, ledger.limits)
+        };
+        let created = if files < limits.max_segments { Some(self.slots.create()) } else { None };
+        if let Some(Ok(slot)) = created {
+            self.shared.ledger().files += 1;
+            return Ok(slot);
+        }
+        // Without a tail the cursors cannot be saved first. They are saved with the head of the segment that is begun in the
+        // freed file; a power cut before that shows as a gap, of records that were settled.
+        let freed = self.shared.ledger().free_oldest_unsaved();
+        if let Some(Segment { slot, .. }) = freed {
+            return Ok(slot);
+        }
+        match created {
+            Some(Err(failure)) => Err(self.refusal("create a segment of", &failure)),
+            _ => {
+                self.shared.ledger().full = true;
+                self.report(Problem::Full);
+                Err(AppendError::Full { max_bytes: limits.max_bytes })
+            }
+        }
+    }
+
+    /// Writes and syncs the run and makes true what it says. A run without appends is dropped, unless `even_without_appends`.
+    fn flush(&mut self, even_without_appends: bool) -> Result<(), AppendError> {
+        let Some(tail) = &mut self.tail else { return Ok(()) };
+        let worth_a_sync = !self.run.waiting.is_empty() || !tail.published || even_without_appends;
+        let nothing_new = self.run.buffer.is_empty() && self.offset == self.synced;
+        if nothing_new {
+            return Ok(());
+        }
+        if !worth_a_sync {
+            // The cursors stay with those to be saved; offsets go back to what is written.
+            self.offset -= self.run.control_records();
+            self.run.restart(tail.position);
+            return Ok(());
+        }
+        if !self.run.buffer.is_empty()
+            && let Err(failure) = tail.file.write_at(&self.run.buffer, self.run.start)
+        {
+            return Err(self.fail("write", &failure));
+        }
+        if let Err(failure) = tail.file.sync_data() {
+            return Err(self.fail("sync", &failure));
+        }
+        self.publish();
+        Ok(())
+    }
+
+    /// The run is on disk: tells the ledger, wakes the readers, answers the senders.
+    fn publish(&mut self) {
+        let Some(tail) = &mut self.tail else { return };
+        tail.position = self.run.end();
+        self.synced = self.offset;
+        let mut ledger = self.shared.ledger();
+        ledger.syncs += 1;
+        ledger.end_offset = self.offset;
+        if !tail.published {
+            tail.published = true;
+            ledger.segments.push_back(Segment {
+                slot: tail.slot,
+                generation: tail.generation,
+                seed: tail.seed,
+                first_offset: tail.first_offset,
+                end_offset: self.offset,
+                end_position: tail.position,
+                holds: Some(Vec::new()),
+                suspect: false,
+            });
+        }
+        if let Some(segment) = ledger.segments.back_mut() {
+            segment.end_offset = self.offset;
+            segment.end_position = tail.position;
+            segment.add(&self.run.numbers);
+        }
+        let mut arrived = Vec::with_capacity(self.run.numbers.len());
+        for numbers in &self.run.numbers {
+            if let Some(queue) = ledger.queues.get_mut(&numbers.queue) {
+                queue.next_number = numbers.end;
+                arrived.push(Arc::clone(&queue.arrived));
+            }
+        }
+        for id in &self.run.named {
+            if let Some(queue) = ledger.queues.get_mut(id) {
+                queue.named = true;
+            }
+        }
+        self.unsynced_cursors.append(&mut self.run.cursors);
+        ledger.cursors_written(&self.unsynced_cursors, true);
+        self.unsynced_cursors.clear();
+        ledger.retired.drain(..self.run.retired);
+        let freed: Vec<_> = std::iter::from_fn(|| ledger.free_oldest()).collect();
+        drop(ledger);
+
+        for queue in arrived {
+            queue.notify_one();
+        }
+        for Segment { slot, suspect, .. } in &freed {
+            self.give_back(*slot, *suspect);
+        }
+        if !freed.is_empty() {
+            self.shared.room.notify_waiters();
+        }
+        if !self.run.waiting.is_empty() {
+            self.shared.ledger().full = false;
+            if self.shared.problem.borrow().is_some() {
+                info!("the journal accepts appends again");
+            }
+            self.shared.report(None);
+        }
+        for submission in self.run.waiting.drain(..) {
+            submission.accept();
+        }
+        let position = self.run.end();
+        self.run.restart(position);
+    }
+
+    fn give_back(&mut self, slot: u32, suspect: bool) {
+        if !self.slots.give_back(slot, suspect) {
+            self.shared.ledger().files -= 1;
+        }
+    }
+
+    /// A write or sync failed: refuses what waits and abandons the segment at what is synced.
+    fn fail(&mut self, operation: &'static str, failure: &io::Error) -> AppendError {
+        let refusal = self.refusal(operation, failure);
+        for submission in self.run.waiting.drain(..) {
+            submission.refuse(refusal.clone());
+        }
+        if let Some(tail) = self.tail.take() {
+            if tail.published {
+                if let Some(segment) = self.shared.ledger().segments.back_mut() {
+                    segment.suspect = true;
+                }
+            } else {
+                self.give_back(tail.slot, true);
+            }
+        }
+        self.offset = self.synced;
+        self.unsynced_cursors.clear();
+        self.shared.ledger().cursors_unwritten();
+        self.run.restart(0);
+        refusal
+    }
+
+    /// What to answer to a sender after the disk failed.
+    fn refusal(&self, operation: &'static str, failure: &io::Error) -> AppendError {
+        let full = matches!(failure.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        self.report(if full {
+            Problem::DiskFull
+        } else {
+            Problem::Disk { detail: format!("failed to {operation} the journal: {failure}") }
+        });
+        if full { AppendError::DiskFull } else { AppendError::Disk { operation, kind: failure.kind() } }
+    }
+
+    /// Says once what is wrong, and keeps it to be looked at.
+    fn report(&self, problem: Problem) {
+        if self.shared.problem.borrow().as_ref() != Some(&problem) {
+            match &problem {
+                Problem::Full => warn!("the journal is full: appends wait until readers have settled a segment"),
+                Problem::DiskFull => error!("no space left on the journal's volume: nothing is accepted until there is"),
+                Problem::Disk { detail } => error!(detail, "the journal's disk failed: what was not acknowledged is refused"),
+            }
+        }
+        self.shared.report(Some(problem));
+    }
+}

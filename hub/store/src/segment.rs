@@ -1,0 +1,161 @@
+//! The head of a segment file. Pure.
+//!
+//! ```text
+//! 0     header     magic "EDGJ" | format u16 | 0 u16 | generation u64 | first offset u64 | segment bytes u64 | salt u64 | crc32 u32
+//! 512   the same header again: a disk writes 512 bytes or nothing, so one of the two survives whatever hits the other
+//! 1024  records
+//! ```
+
+use crc32fast::Hasher;
+
+use crate::journal::Offset;
+use crate::record::{u32_at, u64_at};
+
+/// The format this version writes, and the only one it reads.
+pub(crate) const FORMAT: u16 = 1;
+/// Where the records begin.
+pub(crate) const RECORDS_AT: u64 = 1024;
+const COPY_AT: usize = 512;
+const HEADER_BYTES: usize = 44;
+const MAGIC: &[u8; 4] = b"EDGJ";
+
+/// What a segment says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    /// Grows by at least one each time any segment is begun; tells the order of segments.
+    pub(crate) generation: u64,
+    /// Offset of the first record. The segment before it ends here, whatever stands in it beyond.
+    pub(crate) first_offset: Offset,
+    /// Size of the file.
+    pub(crate) segment_bytes: u64,
+    /// A number that no sender can know; part of every checksum.
+    pub(crate) salt: u64,
+}
+
+/// What the head of a file shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Head {
+    /// A segment.
+    Valid(Header),
+    /// Not begun yet, or torn while it was begun for the first time: it holds nothing.
+    Blank,
+    /// Written by a version that we do not know.
+    UnknownFormat(u16),
+    /// Both copies of the header are damaged.
+    Damaged,
+}
+
+impl Header {
+    /// Where the checksums of this segment's records start from.
+    pub(crate) fn seed(&self) -> u32 {
+        let mut hasher = Hasher::new();
+        hasher.update(&self.generation.to_le_bytes());
+        hasher.update(&self.salt.to_le_bytes());
+        hasher.finalize()
+    }
+
+    /// The first [`RECORDS_AT`] bytes of the file.
+    pub(crate) fn encode(&self) -> [u8; RECORDS_AT as usize] {
+        let mut header = [0; HEADER_BYTES];
+        header[..4].copy_from_slice(MAGIC);
+        header[4..6].copy_from_slice(&FORMAT.to_le_bytes());
+        header[8..16].copy_from_slice(&self.generation.to_le_bytes());
+        header[16..24].copy_from_slice(&self.first_offset.to_le_bytes());
+        header[24..32].copy_from_slice(&self.segment_bytes.to_le_bytes());
+        header[32..40].copy_from_slice(&self.salt.to_le_bytes());
+        let crc = crc32fast::hash(&header[..40]);
+        header[40..].copy_from_slice(&crc.to_le_bytes());
+        let mut head = [0; RECORDS_AT as usize];
+        head[..HEADER_BYTES].copy_from_slice(&header);
+        head[COPY_AT..COPY_AT + HEADER_BYTES].copy_from_slice(&header);
+        head
+    }
+}
+
+impl Head {
+    /// Reads the first [`RECORDS_AT`] bytes of a file.
+    pub(crate) fn decode(head: &[u8; RECORDS_AT as usize]) -> Self {
+        let copies = [decode_copy(&head[..HEADER_BYTES]), decode_copy(&head[COPY_AT..COPY_AT + HEADER_BYTES])];
+        // Two different valid copies: the plug was pulled while the segment was begun again. The newer one is what was meant.
+        let newest = copies.iter().filter_map(|copy| if let Head::Valid(header) = copy { Some(*header) } else { None });
+        if let Some(header) = newest.max_by_key(|header| header.generation) {
+            return Head::Valid(header);
+        }
+        let unknown = copies.iter().find(|copy| matches!(copy, Head::UnknownFormat(_)));
+        match (unknown, copies) {
+            (Some(unknown), _) => *unknown,
+            // A header that was ever synced has two copies: one alone that is not readable was torn.
+            (None, [_, Head::Blank] | [Head::Blank, _]) => Head::Blank,
+            _ => Head::Damaged,
+        }
+    }
+}
+
+fn decode_copy(header: &[u8]) -> Head {
+    if header.iter().all(|byte| *byte == 0) {
+        return Head::Blank;
+    }
+    if &header[..4] != MAGIC {
+        return Head::Damaged;
+    }
+    let crc_is_right = crc32fast::hash(&header[..40]) == u32_at(header, 40);
+    let format = u16::from_le_bytes([header[4], header[5]]);
+    match (format, crc_is_right) {
+        (FORMAT, true) => Head::Valid(Header {
+            generation: u64_at(header, 8),
+            first_offset: u64_at(header, 16),
+            segment_bytes: u64_at(header, 24),
+            salt: u64_at(header, 32),
+        }),
+        // A later format may keep its checksum elsewhere, so the format alone decides.
+        (FORMAT, false) => Head::Damaged,
+        (other, _) => Head::UnknownFormat(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: Header = Header { generation: 7, first_offset: 99, segment_bytes: 65536, salt: 0x1234_5678_9abc_def0 };
+
+    #[test]
+    fn a_header_is_read_as_it_was_written_and_from_its_copy() {
+        let mut head = HEADER.encode();
+        assert_eq!(Head::decode(&head), Head::Valid(HEADER));
+        head[20] ^= 1;
+        assert_eq!(Head::decode(&head), Head::Valid(HEADER));
+        head[COPY_AT + 20] ^= 1;
+        assert_eq!(Head::decode(&head), Head::Damaged);
+    }
+
+    #[test]
+    fn zeros_and_a_header_torn_at_its_first_use_are_blank() {
+        assert_eq!(Head::decode(&[0; RECORDS_AT as usize]), Head::Blank);
+        let mut head = HEADER.encode();
+        head[20..].fill(0);
+        assert_eq!(Head::decode(&head), Head::Blank);
+    }
+
+    #[test]
+    fn of_two_valid_copies_the_newer_counts() {
+        let mut head = HEADER.encode();
+        let newer = Header { generation: 8, ..HEADER };
+        head[..COPY_AT].copy_from_slice(&newer.encode()[..COPY_AT]);
+        assert_eq!(Head::decode(&head), Head::Valid(newer));
+    }
+
+    #[test]
+    fn another_format_is_named() {
+        let mut head = HEADER.encode();
+        head[4] = 2;
+        head[COPY_AT + 4] = 2;
+        assert_eq!(Head::decode(&head), Head::UnknownFormat(2));
+    }
+
+    #[test]
+    fn seeds_differ_by_generation_and_by_salt() {
+        assert_ne!(HEADER.seed(), Header { generation: 8, ..HEADER }.seed());
+        assert_ne!(HEADER.seed(), Header { salt: 1, ..HEADER }.seed());
+    }
+}

@@ -1,0 +1,201 @@
+//! The journal on the operating system's disk: the everyday life of records.
+
+use bytes::Bytes;
+use edge_store::{AppendError, Journal, JournalOptions, OpenError, QueueName, Recovery};
+use tempfile::TempDir;
+
+const SMALL: JournalOptions = JournalOptions { segment_bytes: 64 * 1024, max_bytes: 64 * 1024 * 16 };
+
+fn queue(name: &str) -> QueueName {
+    name.parse().unwrap()
+}
+
+fn open(directory: &TempDir) -> (Journal, Recovery) {
+    Journal::open(directory.path(), SMALL).unwrap()
+}
+
+#[tokio::test]
+async fn what_was_appended_is_read_in_order_by_every_queue_it_was_for() {
+    let directory = TempDir::new().unwrap();
+    let (journal, recovery) = open(&directory);
+    assert_eq!(recovery, Recovery::default());
+    let (a, b) = (queue("a"), queue("b"));
+    for number in 0..100_u32 {
+        let queues = if number % 2 == 0 { vec![a.clone(), b.clone()] } else { vec![a.clone()] };
+        journal.append(&queues, Bytes::from(number.to_string())).await.unwrap();
+    }
+    let mut reader = journal.reader(&a).unwrap();
+    for number in 0..100_u32 {
+        assert_eq!(reader.next().await.unwrap().payload, number.to_string());
+    }
+    let mut reader = journal.reader(&b).unwrap();
+    for number in (0..100_u32).step_by(2) {
+        assert_eq!(reader.next().await.unwrap().payload, number.to_string());
+    }
+    assert_eq!(reader.try_next(), None);
+}
+
+#[tokio::test]
+async fn a_reader_waits_for_a_record_that_is_not_there_yet() {
+    let directory = TempDir::new().unwrap();
+    let (journal, _) = open(&directory);
+    let mut reader = journal.reader(&queue("a")).unwrap();
+    let waiting = tokio::spawn(async move { reader.next().await.unwrap().payload });
+    tokio::task::yield_now().await;
+    journal.append(&[queue("a")], Bytes::from_static(b"late")).await.unwrap();
+    assert_eq!(waiting.await.unwrap(), "late");
+}
+
+#[tokio::test]
+async fn what_was_settled_is_not_read_again_after_a_restart_and_the_rest_is() {
+    let directory = TempDir::new().unwrap();
+    let (journal, _) = open(&directory);
+    for number in 0..10_u32 {
+        journal.append(&[queue("a")], Bytes::from(number.to_string())).await.unwrap();
+    }
+    let mut reader = journal.reader(&queue("a")).unwrap();
+    for _ in 0..4 {
+        let record = reader.next().await.unwrap();
+        reader.settle(record.offset);
+    }
+    drop(reader);
+    journal.close().await;
+    let (journal, recovery) = open(&directory);
+    assert_eq!(recovery, Recovery { pending: 6, ..Recovery::default() });
+    let mut reader = journal.reader(&queue("a")).unwrap();
+    for number in 4..10_u32 {
+        assert_eq!(reader.next().await.unwrap().payload, number.to_string());
+    }
+}
+
+#[tokio::test]
+async fn segments_are_used_again_and_the_directory_stays_small() {
+    let directory = TempDir::new().unwrap();
+    let (journal, _) = open(&directory);
+    let mut reader = journal.reader(&queue("a")).unwrap();
+    for number in 0..2000_u32 {
+        let mut payload = vec![0; 1000];
+        payload[..4].copy_from_slice(&number.to_le_bytes());
+        journal.append(&[queue("a")], payload.into()).await.unwrap();
+        let record = reader.next().await.unwrap();
+        assert_eq!(record.payload[..4], number.to_le_bytes());
+        reader.settle(record.offset);
+    }
+    let usage = journal.usage();
+    assert!(usage.bytes_on_disk <= 4 * SMALL.segment_bytes, "{usage:?}");
+}
+
+#[tokio::test]
+async fn a_full_journal_refuses_and_says_when_there_is_room() {
+    let directory = TempDir::new().unwrap();
+    let (journal, _) = open(&directory);
+    let payload = Bytes::from(vec![7; 10_000]);
+    let mut accepted = 0;
+    let refusal = loop {
+        match journal.append(&[queue("a")], payload.clone()).await {
+            Ok(()) => accepted += 1,
+            Err(refusal) => break refusal,
+        }
+    };
+    assert_eq!(refusal, AppendError::Full { max_bytes: SMALL.max_bytes });
+    assert!(journal.problem().borrow().is_some());
+    let waiting = tokio::spawn({
+        let journal = journal.clone();
+        async move { journal.writable().await }
+    });
+    let mut reader = journal.reader(&queue("a")).unwrap();
+    for _ in 0..accepted {
+        let record = reader.next().await.unwrap();
+        reader.settle(record.offset);
+    }
+    waiting.await.unwrap();
+    journal.append(&[queue("a")], payload).await.unwrap();
+    assert!(journal.problem().borrow().is_none());
+}
+
+#[tokio::test]
+async fn rewinding_hands_out_again_what_is_not_settled_and_nothing_else() {
+    let directory = TempDir::new().unwrap();
+    let (journal, _) = open(&directory);
+    for number in 0..6_u32 {
+        journal.append(&[queue("a")], Bytes::from(number.to_string())).await.unwrap();
+    }
+    let mut reader = journal.reader(&queue("a")).unwrap();
+    let mut offsets = Vec::new();
+    for _ in 0..5 {
+        offsets.push(reader.next().await.unwrap().offset);
+    }
+    reader.settle(offsets[0]);
+    reader.settle(offsets[2]);
+    reader.rewind();
+    let mut again = Vec::new();
+    for _ in 0..4 {
+        let record = reader.next().await.unwrap();
+        again.push((record.payload, record.redelivered));
+    }
+    let expected = [("1", true), ("3", true), ("4", true), ("5", false)];
+    assert_eq!(again, expected.map(|(payload, redelivered)| (Bytes::from(payload), redelivered)));
+}
+
+#[tokio::test]
+async fn a_queue_has_one_reader_at_a_time() {
+    let directory = TempDir::new().unwrap();
+    let (journal, _) = open(&directory);
+    let reader = journal.reader(&queue("a")).unwrap();
+    assert!(journal.reader(&queue("a")).is_err());
+    drop(reader);
+    assert!(journal.reader(&queue("a")).is_ok());
+}
+
+#[tokio::test]
+async fn a_second_process_is_kept_out() {
+    let directory = TempDir::new().unwrap();
+    let (journal, _) = open(&directory);
+    assert!(matches!(Journal::open(directory.path(), SMALL), Err(OpenError::Locked { .. })));
+    journal.close().await;
+    assert_eq!(journal.append(&[queue("a")], Bytes::new()).await, Err(AppendError::Closed));
+    open(&directory);
+}
+
+#[tokio::test]
+async fn a_retired_queue_frees_what_it_held() {
+    let directory = TempDir::new().unwrap();
+    let (journal, _) = open(&directory);
+    while journal.append(&[queue("dead")], Bytes::from(vec![7; 10_000])).await.is_ok() {}
+    let depth = journal.queues()[0].depth;
+    assert_eq!(journal.retire(&queue("dead")), Ok(depth));
+    journal.append(&[queue("alive")], Bytes::new()).await.unwrap();
+    assert_eq!(journal.usage().segments, 1);
+    journal.close().await;
+    let (journal, recovery) = open(&directory);
+    assert_eq!(recovery.pending, 1);
+    assert_eq!(journal.queues()[0].name, queue("alive"));
+}
+
+#[tokio::test]
+async fn a_closed_journal_hands_out_what_it_has_and_then_says_so() {
+    let directory = TempDir::new().unwrap();
+    let (journal, _) = open(&directory);
+    journal.append(&[queue("a")], Bytes::from_static(b"last")).await.unwrap();
+    let mut reader = journal.reader(&queue("a")).unwrap();
+    journal.close().await;
+    assert_eq!(reader.next().await.unwrap().payload, "last");
+    assert!(reader.next().await.is_err());
+}
+
+#[tokio::test]
+async fn appends_that_cannot_be_taken_are_refused_by_name() {
+    let directory = TempDir::new().unwrap();
+    let (journal, _) = open(&directory);
+    assert_eq!(journal.append(&[], Bytes::new()).await, Err(AppendError::QueueCount { queues: 0 }));
+    let names: Vec<_> = (0..256).map(|number| queue(&number.to_string())).collect();
+    assert_eq!(journal.append(&names, Bytes::new()).await, Err(AppendError::QueueCount { queues: 256 }));
+    let large = Bytes::from(vec![0; 64 * 1024]);
+    assert!(matches!(journal.append(&[queue("a")], large).await, Err(AppendError::TooLarge { bytes: 65536, .. })));
+    let mut refusals = 0;
+    for name in &names {
+        refusals +=
+            usize::from(matches!(journal.append(&[name.clone()], Bytes::new()).await, Err(AppendError::TooManyQueues { .. })));
+    }
+    assert!(refusals > 0, "the number of queues is bounded");
+}
