@@ -13,6 +13,7 @@ use std::panic::AssertUnwindSafe;
 use api_server::Judge;
 use futures::FutureExt as _;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Api, Patch, PatchParams};
 use samples::Refusal;
 use serde_json::{Value, json};
@@ -181,6 +182,6 @@ fn object(name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "iotedge.dev/v1alpha1", "kind": "EdgeDeployment", "metadata": {"name": name}, "spec": spec})
 }
 
-fn at(second: i64) -> k8s_openapi::apimachinery::pkg::apis::meta::v1::Time {
-    k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::from_second(second).unwrap())
+fn at(second: i64) -> Time {
+    Time(jiff::Timestamp::from_second(second).unwrap_or_default())
 }
