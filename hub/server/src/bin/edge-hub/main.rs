@@ -1,0 +1,79 @@
+//! `edge-hub`: the local IoT Hub of one EdgeDeployment. Needs a configuration directory and a data directory, and no cluster.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use edge_hub::configuration;
+use edge_hub::run::{Options, start};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// The local IoT Hub of one edge device: takes messages from modules over MQTT, keeps them on disk, routes them to other modules
+/// and to the upstream.
+///
+/// The configuration directory holds hub.json, identities.json and the files they name; it is read again whenever it changes. A
+/// configuration that cannot be used leaves the previous one in force.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Directory with hub.json and identities.json.
+    #[arg(long, value_name = "DIR", env = "EDGE_HUB_CONFIG")]
+    config: PathBuf,
+    /// Directory for messages and sessions; created if missing. One hub at a time may use it.
+    #[arg(long, value_name = "DIR", env = "EDGE_HUB_DATA", required_unless_present = "check")]
+    data: Option<PathBuf>,
+    /// Only check the configuration: say what is wrong with it, or nothing, and exit.
+    #[arg(long)]
+    check: bool,
+    /// What to log: error, warn, info, debug, or a filter such as info,edge_hub::uplink=debug.
+    #[arg(long, default_value = "info", env = "LOG_LEVEL")]
+    log_level: String,
+    /// How to log: text or json.
+    #[arg(long, default_value = "text", env = "LOG_FORMAT")]
+    log_format: edge_hub::logging::Format,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Err(error) = edge_hub::logging::start(&arguments.log_level, arguments.log_format) {
+        return edge_hub::logging::fail(&error);
+    }
+    let data = match (arguments.check, arguments.data) {
+        (false, Some(data)) => data,
+        _ => {
+            return match configuration::load(&arguments.config) {
+                Ok(_) => ExitCode::SUCCESS,
+                Err(error) => edge_hub::logging::fail(&error),
+            };
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(worker_threads()).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return edge_hub::logging::fail(&error),
+    };
+    runtime.block_on(serve(Options { config: arguments.config, data }))
+}
+
+/// Two serve an edge node's cores; more would only cost memory.
+fn worker_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(2))
+}
+
+async fn serve(options: Options) -> ExitCode {
+    let (mut terminate, mut interrupt) = match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
+        (Err(error), _) | (_, Err(error)) => return edge_hub::logging::fail(&error),
+    };
+    let running = match start(&options, CancellationToken::new()).await {
+        Ok(running) => running,
+        Err(error) => return edge_hub::logging::fail(&error),
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    running.shut_down().await;
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,165 @@
+//! The state that all parts of a running hub share, and the one decision they share: what becomes of a message.
+//!
+//! # Owners
+//! - the configuration in force: [`Hub::active`], replaced by `run` alone;
+//! - queues: the journal; sessions: [`Sessions`]; connections: [`Clients`];
+//! - the status document: [`Hub::status`], each part set by the one task that knows it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use edge_protocol::message::Message;
+use edge_protocol::status::{ConfigurationStatus, HubStatus, UpstreamState, UpstreamStatus};
+use edge_routing::Endpoint;
+use edge_store::{Journal, Offset, QueueName};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::clients::Clients;
+use crate::configuration::Active;
+use crate::metrics::{DropReason, Metrics, StoreFigures};
+use crate::session::Sessions;
+
+/// A running hub.
+pub(crate) struct Hub {
+    pub(crate) active: ArcSwap<Active>,
+    /// Changes whenever `active` does; connections look at their deliveries then.
+    pub(crate) generation: watch::Sender<u64>,
+    pub(crate) journal: Journal,
+    pub(crate) sessions: Sessions,
+    pub(crate) clients: Clients,
+    pub(crate) deliveries: SentMarks,
+    pub(crate) metrics: Metrics,
+    pub(crate) status: watch::Sender<HubStatus>,
+    pub(crate) stop: CancellationToken,
+    serving: AtomicBool,
+}
+
+impl Hub {
+    pub(crate) fn new(
+        active: Active,
+        journal: Journal,
+        sessions: Sessions,
+        session_epoch: String,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        let status = HubStatus {
+            configuration: ConfigurationStatus {
+                in_force: active.version.clone(),
+                offered: active.version.clone(),
+                code: 200,
+                description: String::new(),
+            },
+            upstream: UpstreamStatus {
+                state: if active.has_upstream { UpstreamState::Disconnected } else { UpstreamState::None },
+                error: None,
+            },
+            storage_problem: None,
+            session_epoch,
+        };
+        Arc::new(Self {
+            active: ArcSwap::from_pointee(active),
+            generation: watch::Sender::new(0),
+            journal,
+            sessions,
+            clients: Clients::default(),
+            deliveries: SentMarks::default(),
+            metrics: Metrics::new(),
+            status: watch::Sender::new(status),
+            stop,
+            serving: AtomicBool::new(false),
+        })
+    }
+
+    /// The queues that want a message. None: it is dropped, counted here, and still acknowledged, as in IoT Edge.
+    pub(crate) fn targets(&self, message: &Message) -> Vec<QueueName> {
+        let active = self.active.load();
+        let mut to_missing_upstream = false;
+        let mut targets = Vec::new();
+        for endpoint in active.routes.select(message) {
+            match endpoint {
+                Endpoint::Upstream if !active.has_upstream => to_missing_upstream = true,
+                wanted => targets.extend(active.queues.get(wanted).cloned()),
+            }
+        }
+        if targets.is_empty() {
+            self.metrics.dropped(if to_missing_upstream { DropReason::no_upstream } else { DropReason::no_route });
+        }
+        targets
+    }
+
+    /// Changes the status document; subscribers hear of it only if it differs.
+    pub(crate) fn set_status(&self, change: impl FnOnce(&mut HubStatus)) {
+        self.status.send_if_modified(|status| {
+            let before = status.clone();
+            change(status);
+            *status != before
+        });
+    }
+
+    pub(crate) fn serving(&self) -> bool {
+        self.serving.load(Ordering::Relaxed) && !self.stop.is_cancelled()
+    }
+
+    pub(crate) fn set_serving(&self) {
+        self.serving.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn metrics_text(&self) -> Result<String, std::fmt::Error> {
+        let usage = self.journal.usage();
+        self.metrics.connected_clients.set(i64::try_from(self.clients.count()).unwrap_or(i64::MAX));
+        self.metrics.text(&StoreFigures {
+            queues: usage.queues.iter().map(|queue| (queue.name.to_string(), queue.depth)).collect(),
+            used_bytes: usage.bytes_used,
+            limit_bytes: usage.bytes_max,
+            syncs: usage.syncs,
+            corrupt: usage.corrupt_records,
+        })
+    }
+}
+
+/// How far each queue has been sent, to flag a second sending as a duplicate. Bounded by the number of queues; forgotten at a
+/// restart, after which a repeated message is not flagged.
+#[derive(Default)]
+pub(crate) struct SentMarks(Mutex<HashMap<QueueName, Offset>>);
+
+impl SentMarks {
+    /// Notes that `offset` is being sent. True: it may have been sent before.
+    pub(crate) fn mark(&self, queue: &QueueName, offset: Offset) -> bool {
+        let mut marks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match marks.get_mut(queue) {
+            Some(highest) if offset <= *highest => true,
+            Some(highest) => {
+                *highest = offset;
+                false
+            }
+            None => {
+                marks.insert(queue.clone(), offset);
+                false
+            }
+        }
+    }
+
+    /// Forgets a queue that was retired.
+    pub(crate) fn forget(&self, queue: &QueueName) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(queue);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sent_before_is_flagged_as_a_duplicate() {
+        let marks = SentMarks::default();
+        let queue: QueueName = "q".parse().unwrap();
+        assert!(!marks.mark(&queue, 1) && !marks.mark(&queue, 2));
+        assert!(marks.mark(&queue, 1) && marks.mark(&queue, 2));
+        assert!(!marks.mark(&queue, 3));
+        marks.forget(&queue);
+        assert!(!marks.mark(&queue, 1));
+    }
+}

@@ -1,0 +1,387 @@
+//! One admitted client, served by one task until it goes.
+//!
+//! # Promises
+//! - PUBACKs follow the disk and the order of the PUBLISHes ([`Inbox`]). SUBACK follows the durable commit of the session.
+//! - A client acts only as the identity it proved; whoever publishes as another is cut off, with the reason in the log.
+//! - What a client can make us hold is bounded: [`MAX_WAITING`] publishes, a window of deliveries, [`MAX_QUEUED_BYTES`] to write.
+//!   Past the first, reading pauses; if the journal refuses writes by then, the connection ends, since a client that cannot
+//!   even ping would end it anyway.
+
+use std::collections::HashMap;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytestring::ByteString;
+use edge_mqtt::link::Link;
+use edge_protocol::date;
+use edge_protocol::status::HubStatus;
+use edge_protocol::topic::{self, Publish as Meaning};
+use rmqtt_codec::types::{Publish, QoS};
+use rmqtt_codec::v3::{Connect, Packet, SubscribeReturnCode};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::authenticate::Authenticated;
+use super::handshake::Admitted;
+use super::inbox::{Inbox, MAX_WAITING};
+use super::subscriptions::{self, Deliveries};
+use crate::clients::Registration;
+use crate::clock;
+use crate::delivery::{Delivery, Receipt};
+use crate::hub::Hub;
+use crate::metrics::EndReason;
+use crate::random;
+use crate::session::Session;
+
+/// Bytes queued for a slow reader before deliveries and reading wait.
+const MAX_QUEUED_BYTES: usize = 512 * 1024;
+/// Longest keep-alive that is honoured, and the one of clients that ask for none. As in IoT Edge.
+const MAX_KEEP_ALIVE: Duration = Duration::from_secs(600);
+/// Time to write what is due when a connection ends from our side.
+const END_BUDGET: Duration = Duration::from_secs(5);
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("the client said DISCONNECT")]
+    Disconnect,
+    #[error("the client closed the connection")]
+    Closed(#[source] edge_mqtt::Error),
+    #[error("nothing was heard within one and a half times the keep-alive")]
+    KeepAlive,
+    #[error("the client's token has expired; it may connect again with a new one")]
+    TokenExpired,
+    #[error("a newer connection of the same client took over, or its identity was removed")]
+    TakenOver,
+    #[error("the client broke the protocol: {0}")]
+    Protocol(String),
+    #[error("the disk refuses: {0}")]
+    Storage(String),
+    #[error("the hub stops")]
+    Shutdown,
+}
+
+impl End {
+    fn reason(&self) -> EndReason {
+        match self {
+            Self::Disconnect => EndReason::disconnect,
+            Self::Closed(_) => EndReason::closed,
+            Self::KeepAlive => EndReason::keep_alive,
+            Self::TokenExpired => EndReason::token_expired,
+            Self::TakenOver => EndReason::taken_over,
+            Self::Protocol(_) => EndReason::protocol,
+            Self::Storage(_) => EndReason::storage,
+            Self::Shutdown => EndReason::shutdown,
+        }
+    }
+}
+
+impl From<edge_mqtt::Error> for End {
+    fn from(error: edge_mqtt::Error) -> Self {
+        Self::Closed(error)
+    }
+}
+
+/// An admitted client.
+pub(crate) struct Client {
+    hub: Arc<Hub>,
+    link: Link,
+    client: Authenticated,
+    registration: Registration,
+    session: Session,
+    clean_session: bool,
+    will: Option<rmqtt_codec::v3::LastWill>,
+    keep_alive: Duration,
+    heard: Instant,
+    expires: Instant,
+    inbox: Inbox,
+    deliveries: Deliveries,
+    packets: mpsc::Receiver<Delivery>,
+    in_flight: HashMap<NonZeroU16, Receipt>,
+    last_id: u16,
+    status: watch::Receiver<HubStatus>,
+    generation: watch::Receiver<u64>,
+}
+
+impl Client {
+    pub(crate) fn new(hub: Arc<Hub>, link: Link, connect: Box<Connect>, admitted: Admitted) -> Self {
+        let Admitted { client, registration, session, session_present: _ } = admitted;
+        let (deliveries, packets) = Deliveries::new(Arc::clone(&hub), client.identity.clone(), client.empty_values);
+        let keep_alive = match connect.keep_alive {
+            0 => MAX_KEEP_ALIVE,
+            seconds => (Duration::from_secs(seconds.into()) * 3 / 2).min(MAX_KEEP_ALIVE),
+        };
+        let left = Duration::from_secs(client.expires.remaining(clock::unix_seconds()));
+        let now = Instant::now();
+        Self {
+            inbox: Inbox::new(hub.journal.clone(), hub.metrics.waiting_publishes.clone()),
+            status: hub.status.subscribe(),
+            generation: hub.generation.subscribe(),
+            link,
+            registration,
+            session,
+            clean_session: connect.clean_session,
+            will: connect.last_will,
+            keep_alive,
+            heard: now,
+            // A token may be valid for centuries, which an Instant cannot hold.
+            expires: now + left.min(Duration::from_secs(10 * 365 * 86_400)),
+            deliveries,
+            packets,
+            in_flight: HashMap::new(),
+            last_id: 0,
+            client,
+            hub,
+        }
+    }
+
+    /// Serves the client to its end.
+    pub(crate) async fn serve(mut self) {
+        self.hub.metrics.connect_success.inc();
+        tracing::info!(client = %self.client.identity, "connected");
+        let end = match self.run().await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        };
+        self.farewell(&end).await;
+        self.hub.metrics.disconnected(end.reason());
+        let reason = crate::delivery::chain(&end);
+        match end {
+            End::Protocol(_) | End::Storage(_) => tracing::warn!(client = %self.client.identity, reason, "disconnected"),
+            _ => tracing::info!(client = %self.client.identity, reason, "disconnected"),
+        }
+        // Receipts first, then the tasks that wait for them, then the place in the table: the successor finds free queues.
+        self.in_flight.clear();
+        self.deliveries.end().await;
+        drop(self.registration);
+    }
+
+    async fn run(&mut self) -> Result<std::convert::Infallible, End> {
+        self.deliveries.adjust(&self.session).await;
+        self.status.mark_changed();
+        loop {
+            self.receive_all().await?;
+            if self.inbox.len() >= MAX_WAITING && self.inbox.refused() {
+                return Err(End::Storage(format!("{MAX_WAITING} publishes wait for it")));
+            }
+            let room = self.link.queued_bytes() < MAX_QUEUED_BYTES;
+            let may_read = room && self.inbox.len() < MAX_WAITING;
+            let wants_status = subscriptions::wants_status(&self.session, &self.client.identity);
+            let silent_at = self.heard + self.keep_alive;
+            tokio::select! {
+                progress = self.link.exchange(may_read) => {
+                    if progress? == edge_mqtt::link::Progress::Read {
+                        self.heard = Instant::now();
+                    }
+                }
+                durable = self.inbox.next() => match durable {
+                    Ok(Some(packet_id)) => self.link.queue(Packet::PublishAck { packet_id })?,
+                    Ok(None) => {}
+                    Err(error) => {
+                        self.hub.metrics.unacknowledged.inc();
+                        return Err(End::Storage(error.to_string()));
+                    }
+                },
+                Some(delivery) = self.packets.recv(), if room => self.deliver(delivery)?,
+                Ok(()) = self.status.changed(), if wants_status => self.send_status()?,
+                Ok(()) = self.generation.changed() => self.deliveries.adjust(&self.session).await,
+                // While we do not read, silence is ours.
+                () = tokio::time::sleep_until(silent_at), if may_read => return Err(End::KeepAlive),
+                () = tokio::time::sleep_until(self.expires) => return Err(End::TokenExpired),
+                () = self.registration.take_over.cancelled() => return Err(End::TakenOver),
+                () = self.hub.stop.cancelled() => return Err(End::Shutdown),
+            }
+        }
+    }
+
+    /// Takes the packets that have come in whole, as far as there is room for them.
+    async fn receive_all(&mut self) -> Result<(), End> {
+        while self.inbox.len() < MAX_WAITING && self.link.queued_bytes() < MAX_QUEUED_BYTES {
+            match self.link.decode() {
+                Ok(Some((packet, _))) => self.receive(packet).await?,
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(End::Protocol(error.to_string())),
+            }
+        }
+        Ok(())
+    }
+
+    async fn receive(&mut self, packet: Packet) -> Result<(), End> {
+        match packet {
+            Packet::Publish(publish) => self.publish(*publish),
+            Packet::PublishAck { packet_id } => {
+                // One that was never sent, or is acknowledged twice, changes nothing.
+                if let Some(receipt) = self.in_flight.remove(&packet_id) {
+                    receipt.settle();
+                }
+                Ok(())
+            }
+            Packet::Subscribe { packet_id, topic_filters } => self.subscribe(packet_id, topic_filters).await,
+            Packet::Unsubscribe { packet_id, topic_filters } => self.unsubscribe(packet_id, topic_filters).await,
+            Packet::PingRequest => Ok(self.link.queue(Packet::PingResponse)?),
+            Packet::Disconnect => {
+                self.will = None;
+                Err(End::Disconnect)
+            }
+            Packet::Connect(_) => Err(End::Protocol("a second CONNECT".to_owned())),
+            _ => Err(End::Protocol("a packet that belongs to QoS 2, or that only servers send".to_owned())),
+        }
+    }
+
+    fn publish(&mut self, publish: Publish) -> Result<(), End> {
+        if publish.qos == QoS::ExactlyOnce {
+            return Err(End::Protocol("QoS 2 is not supported, as in IoT Hub".to_owned()));
+        }
+        let refused = |problem: &dyn std::fmt::Display| End::Protocol(problem.to_string());
+        topic::check_name(&publish.topic).map_err(|error| refused(&error))?;
+        let telemetry = match Meaning::parse(&publish.topic) {
+            Meaning::Telemetry(telemetry) => telemetry,
+            Meaning::Reserved => {
+                tracing::debug!(client = %self.client.identity, "a publish to a $ topic that this version does not know was ignored");
+                self.inbox.push(publish.packet_id, Vec::new(), bytes::Bytes::new());
+                return Ok(());
+            }
+            Meaning::Unknown => {
+                let topic: String = publish.topic.chars().take(200).collect();
+                return Err(End::Protocol(format!("a publish to {topic:?}, which is no topic of IoT Hub")));
+            }
+        };
+        let mut message =
+            topic::telemetry_message(telemetry, &self.client.identity, publish.payload, publish.retain, publish.dup)
+                .map_err(|error| refused(&error))?;
+        let id = random::uuid().map_err(|error| End::Storage(error.to_string()))?;
+        message.system.stamp(id, date::round_trip(clock::unix_millis()));
+        let queues = self.hub.targets(&message);
+        let record = if queues.is_empty() { bytes::Bytes::new() } else { message.encode() };
+        self.hub.metrics.received.inc();
+        self.inbox.push(publish.packet_id, queues, record);
+        Ok(())
+    }
+
+    async fn subscribe(&mut self, packet_id: NonZeroU16, filters: Vec<(ByteString, QoS)>) -> Result<(), End> {
+        let mut status = Vec::with_capacity(filters.len());
+        for (filter, requested) in filters {
+            topic::check_filter(&filter).map_err(|error| End::Protocol(error.to_string()))?;
+            let granted = if requested == QoS::AtMostOnce { QoS::AtMostOnce } else { QoS::AtLeastOnce };
+            status.push(if self.session.subscribe(&filter, granted.value()) {
+                SubscribeReturnCode::Success(granted)
+            } else {
+                tracing::warn!(client = %self.client.identity, "a subscription was refused: the client has too many");
+                SubscribeReturnCode::Failure
+            });
+        }
+        self.save_session().await?;
+        self.link.queue(Packet::SubscribeAck { packet_id, status })?;
+        self.deliveries.adjust(&self.session).await;
+        // Whoever subscribes to the status hears the present one first.
+        self.status.mark_changed();
+        Ok(())
+    }
+
+    async fn unsubscribe(&mut self, packet_id: NonZeroU16, filters: Vec<ByteString>) -> Result<(), End> {
+        for filter in filters {
+            self.session.unsubscribe(&filter);
+        }
+        self.save_session().await?;
+        self.deliveries.adjust(&self.session).await;
+        Ok(self.link.queue(Packet::UnsubscribeAck { packet_id })?)
+    }
+
+    async fn save_session(&mut self) -> Result<(), End> {
+        if self.clean_session {
+            return Ok(());
+        }
+        self.hub.sessions.save(&self.client.identity, &self.session).await.map_err(|error| End::Storage(error.to_string()))
+    }
+
+    fn deliver(&mut self, delivery: Delivery) -> Result<(), End> {
+        let Delivery { input, topic, payload, dup, receipt } = delivery;
+        let topic = ByteString::from(topic);
+        match subscriptions::granted(&self.session, &self.client.identity, &input) {
+            // Unsubscribed meanwhile: the record stays in its queue.
+            None => Ok(()),
+            Some(0) => {
+                let publish = Publish {
+                    dup: false,
+                    retain: false,
+                    qos: QoS::AtMostOnce,
+                    topic,
+                    packet_id: None,
+                    payload,
+                    properties: None,
+                };
+                self.link.queue(Packet::Publish(Box::new(publish)))?;
+                receipt.settle();
+                Ok(())
+            }
+            Some(_) => {
+                let id = self.free_id();
+                let publish =
+                    Publish { dup, retain: false, qos: QoS::AtLeastOnce, topic, packet_id: Some(id), payload, properties: None };
+                self.link.queue(Packet::Publish(Box::new(publish)))?;
+                self.in_flight.insert(id, receipt);
+                Ok(())
+            }
+        }
+    }
+
+    fn send_status(&mut self) -> Result<(), End> {
+        let body = serde_json::to_vec(&*self.status.borrow_and_update()).map_err(|error| End::Protocol(error.to_string()))?;
+        let topic = ByteString::from_static(edge_protocol::configuration::STATUS_TOPIC);
+        // QoS 0: a lost status is followed by the next one, and a reconnect asks for the present one.
+        let publish = Publish {
+            dup: false,
+            retain: false,
+            qos: QoS::AtMostOnce,
+            topic,
+            packet_id: None,
+            payload: body.into(),
+            properties: None,
+        };
+        Ok(self.link.queue(Packet::Publish(Box::new(publish)))?)
+    }
+
+    /// The window is far smaller than the range, so a free one is always near.
+    fn free_id(&mut self) -> NonZeroU16 {
+        loop {
+            self.last_id = self.last_id.wrapping_add(1);
+            if let Some(id) = NonZeroU16::new(self.last_id).filter(|id| !self.in_flight.contains_key(id)) {
+                return id;
+            }
+        }
+    }
+
+    /// What is still owed when a connection ends: acknowledgements under way if the end is ours, the will if it is nobody's wish.
+    async fn farewell(&mut self, end: &End) {
+        if let Some(will) = self.will.take() {
+            let publish = Publish {
+                dup: false,
+                retain: will.retain,
+                qos: if will.qos == QoS::ExactlyOnce { QoS::AtLeastOnce } else { will.qos },
+                topic: will.topic,
+                packet_id: None,
+                payload: will.message,
+                properties: None,
+            };
+            if let Err(error) = self.publish(publish) {
+                tracing::warn!(client = %self.client.identity, %error, "the client's will could not be published");
+            }
+        }
+        let settle = async {
+            while self.inbox.len() > 0 && !self.inbox.refused() {
+                match self.inbox.next().await {
+                    Ok(Some(packet_id)) => self.link.queue(Packet::PublishAck { packet_id })?,
+                    Ok(None) => {}
+                    Err(_) => break,
+                }
+            }
+            match end {
+                End::Closed(_) => Ok(()),
+                _ => self.link.shut_down().await,
+            }
+        };
+        // Whatever cannot be said in time the client finds out by sending again.
+        let _said = tokio::time::timeout(END_BUDGET, settle).await;
+    }
+}

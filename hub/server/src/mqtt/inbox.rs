@@ -1,0 +1,181 @@
+//! Publishes on their way to the disk, and the order of their acknowledgements.
+//!
+//! # Promises
+//! - [`Inbox::next`] names a publish only after the fsync that covers it, and in the order of [`Inbox::push`].
+//! - When the journal refuses (full, disk trouble), nothing is acknowledged and nothing overtakes: what was refused is submitted
+//!   again, in order, once the journal can be written.
+//! - At most [`MAX_WAITING`] publishes are held; the connection stops reading, or ends, before there are more.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU16;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use edge_store::{AppendError, Appender, Journal, PendingAppend, QueueName};
+use prometheus_client::metrics::gauge::Gauge;
+
+/// Publishes of one connection that are not durable yet.
+pub(crate) const MAX_WAITING: usize = 1000;
+
+type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+struct Publish {
+    packet_id: Option<NonZeroU16>,
+    queues: Arc<[QueueName]>,
+    record: Bytes,
+}
+
+enum Slot {
+    /// Waits for its fsync.
+    Append(PendingAppend),
+    /// Goes nowhere, and only waits for its turn to be acknowledged.
+    Nothing,
+}
+
+/// See the module.
+pub(crate) struct Inbox {
+    journal: Journal,
+    appender: Arc<Appender>,
+    waiting: VecDeque<Publish>,
+    submitting: Option<(Publish, Boxed<PendingAppend>)>,
+    pending: VecDeque<(Publish, Slot)>,
+    /// Refused by the journal, or behind one that was.
+    refused: VecDeque<Publish>,
+    retry: Option<Boxed<()>>,
+    gauge: Gauge,
+}
+
+impl Inbox {
+    pub(crate) fn new(journal: Journal, gauge: Gauge) -> Self {
+        Self {
+            appender: Arc::new(journal.appender()),
+            journal,
+            waiting: VecDeque::new(),
+            submitting: None,
+            pending: VecDeque::new(),
+            refused: VecDeque::new(),
+            retry: None,
+            gauge,
+        }
+    }
+
+    /// Publishes held.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len() + usize::from(self.submitting.is_some()) + self.pending.len() + self.refused.len()
+    }
+
+    /// Does the journal refuse at the moment?
+    pub(crate) fn refused(&self) -> bool {
+        self.retry.is_some() || !self.refused.is_empty()
+    }
+
+    /// Takes a publish. `queues` may be empty: it is then acknowledged in its turn and kept nowhere.
+    pub(crate) fn push(&mut self, packet_id: Option<NonZeroU16>, queues: Vec<QueueName>, record: Bytes) {
+        self.gauge.inc();
+        self.waiting.push_back(Publish { packet_id, queues: queues.into(), record });
+    }
+
+    /// Waits until the next publish is durable and returns its identifier (none at QoS 0). May be dropped at any await.
+    ///
+    /// # Errors
+    /// What cannot be cured by waiting. The connection must end, so that the client does not believe in an acknowledgement to come.
+    pub(crate) async fn next(&mut self) -> Result<Option<NonZeroU16>, AppendError> {
+        loop {
+            self.submit_next();
+            self.retry_when_drained();
+            if self.len() == 0 {
+                return std::future::pending().await;
+            }
+            tokio::select! {
+                biased;
+                outcome = settled(self.pending.front_mut()), if !self.pending.is_empty() => {
+                    let Some((publish, _)) = self.pending.pop_front() else { continue };
+                    match outcome {
+                        Ok(()) if self.refused.is_empty() => {
+                            self.gauge.dec();
+                            return Ok(publish.packet_id);
+                        }
+                        Ok(()) => self.refused.push_back(publish),
+                        Err(error) if can_be_cured(&error) => {
+                            if self.refused.is_empty() {
+                                tracing::warn!(%error, "the journal refuses a message; its sender waits unacknowledged");
+                            }
+                            self.refused.push_back(publish);
+                        }
+                        Err(error) => {
+                            self.gauge.dec();
+                            return Err(error);
+                        }
+                    }
+                }
+                append = started(&mut self.submitting), if self.submitting.is_some() => {
+                    if let Some((publish, _)) = self.submitting.take() {
+                        self.pending.push_back((publish, Slot::Append(append)));
+                    }
+                }
+                () = elapsed(&mut self.retry), if self.retry.is_some() => {
+                    self.retry = None;
+                    self.appender.resume();
+                    // Back in front of what came later, in order.
+                    while let Some(publish) = self.refused.pop_back() {
+                        self.waiting.push_front(publish);
+                    }
+                }
+            }
+        }
+    }
+
+    fn submit_next(&mut self) {
+        if self.submitting.is_some() || self.refused() {
+            return;
+        }
+        let Some(publish) = self.waiting.pop_front() else { return };
+        if publish.queues.is_empty() {
+            self.pending.push_back((publish, Slot::Nothing));
+            return;
+        }
+        let (appender, queues, record) = (Arc::clone(&self.appender), Arc::clone(&publish.queues), publish.record.clone());
+        self.submitting = Some((publish, Box::pin(async move { appender.submit(&queues, record).await })));
+    }
+
+    /// Everything submitted has been answered, and some of it was refused: wait until the journal can be written.
+    fn retry_when_drained(&mut self) {
+        if !self.refused.is_empty() && self.pending.is_empty() && self.submitting.is_none() && self.retry.is_none() {
+            let journal = self.journal.clone();
+            self.retry = Some(Box::pin(async move { journal.writable().await }));
+        }
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        self.gauge.dec_by(i64::try_from(self.len()).unwrap_or_default());
+    }
+}
+
+fn can_be_cured(error: &AppendError) -> bool {
+    matches!(error, AppendError::Full { .. } | AppendError::DiskFull | AppendError::Disk { .. } | AppendError::Behind)
+}
+
+async fn settled(front: Option<&mut (Publish, Slot)>) -> Result<(), AppendError> {
+    match front {
+        Some((_, Slot::Append(append))) => append.await,
+        Some((_, Slot::Nothing)) => Ok(()),
+        None => std::future::pending().await,
+    }
+}
+
+async fn started(submitting: &mut Option<(Publish, Boxed<PendingAppend>)>) -> PendingAppend {
+    match submitting {
+        Some((_, future)) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn elapsed(retry: &mut Option<Boxed<()>>) {
+    match retry {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}

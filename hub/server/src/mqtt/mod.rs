@@ -1,0 +1,58 @@
+//! The MQTT head: sockets in, identities proved, packets translated. It decides nothing about messages.
+//!
+//! [`handshake`] takes a socket to an authenticated client, [`connection`] serves it, [`inbox`] keeps the order of
+//! acknowledgements. A silent, slow or hostile client costs one of [`MAX_HANDSHAKES`] places for [`HANDSHAKE_BUDGET`], and then nothing.
+
+mod authenticate;
+mod connection;
+mod handshake;
+mod inbox;
+mod subscriptions;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::task::TaskTracker;
+
+use crate::hub::Hub;
+use crate::listener;
+
+/// Connections that have not authenticated yet. More wait in the listen backlog.
+pub(crate) const MAX_HANDSHAKES: usize = 64;
+/// Time from accept to CONNACK. A slow edge node needs a second for the TLS hand-shake; IoT Edge allows 60 s.
+pub(crate) const HANDSHAKE_BUDGET: Duration = Duration::from_secs(20);
+
+/// Accepts connections until the hub stops. Without an acceptor the connections are plain.
+pub(crate) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, hub: Arc<Hub>, clients: TaskTracker) {
+    let places = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let (stream, peer) = tokio::select! {
+            () = hub.stop.cancelled() => return,
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    listener::pause_after(&error, "mqtt").await;
+                    continue;
+                }
+            },
+        };
+        let (hub, tls) = (Arc::clone(&hub), tls.clone());
+        clients.spawn(async move {
+            hub.metrics.handshakes.inc();
+            let admitted = handshake::admit(stream, tls, &hub).await;
+            hub.metrics.handshakes.dec();
+            drop(place);
+            match admitted {
+                Ok(client) => client.serve().await,
+                Err(refused) => {
+                    hub.metrics.connect_failed(refused.reason());
+                    tracing::warn!(%peer, reason = crate::delivery::chain(&refused), "a connection was refused");
+                }
+            }
+        });
+    }
+}
