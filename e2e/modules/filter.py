@@ -21,10 +21,12 @@ INPUT, OUTPUT = "input1", "output1"
 MAX_WAITING = 1000
 # After so many quiet seconds we look whether there is still a connection.
 QUIET_SECONDS = 60
+# Pause before a message is sent again.
+RETRY_SECONDS = 1
 # A clean goodbye to the hub is worth this many seconds, and no more.
 SHUTDOWN_SECONDS = 5
 
-# The hub is away for a while; the SDK keeps trying by itself.
+# The hub is away for a while. Any other error ends the module.
 PASSING_ERRORS = (
     exceptions.ConnectionFailedError,
     exceptions.ConnectionDroppedError,
@@ -76,6 +78,17 @@ async def receive(client, waiting):
     await asyncio.to_thread(setattr, client, "on_message_received", on_message)
 
 
+async def send(client, message):
+    """Sends to our output, again and again while the hub is away: a message may then arrive twice, and is not lost."""
+    while True:
+        try:
+            # Returns when the hub has taken responsibility for the message.
+            return await client.send_message_to_output(message, OUTPUT)
+        except PASSING_ERRORS as error:
+            log.warning("the hub is away (%s); trying again in %d s", error, RETRY_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
+
+
 async def forward(client, waiting, threshold):
     """Takes the messages one at a time, so that they leave in the order in which they came."""
     while True:
@@ -93,7 +106,7 @@ async def forward(client, waiting, threshold):
         if temperature is None:
             log.warning("message %s is not a reading; ignored", message.message_id)
         elif temperature > threshold:
-            await client.send_message_to_output(alert_for(message), OUTPUT)
+            await send(client, alert_for(message))
             log.info("%.2f is above %s: forwarded", temperature, threshold)
         else:
             log.info("%.2f is not above %s: dropped", temperature, threshold)

@@ -17,7 +17,7 @@ import sys
 import uuid
 from datetime import datetime, timezone
 
-from azure.iot.device import Message
+from azure.iot.device import Message, exceptions
 from azure.iot.device.aio import IoTHubModuleClient
 
 OUTPUT = "temperatureOutput"
@@ -26,6 +26,17 @@ COLDEST, HOTTEST = 18.0, 32.0
 LARGEST_STEP = 2.0
 # A clean goodbye to the hub is worth this many seconds, and no more.
 SHUTDOWN_SECONDS = 5
+
+# Pause before a message is sent again.
+RETRY_SECONDS = 1
+
+# The hub is away for a while. Any other error ends the module.
+PASSING_ERRORS = (
+    exceptions.ConnectionFailedError,
+    exceptions.ConnectionDroppedError,
+    exceptions.OperationCancelled,
+    exceptions.OperationTimeout,
+)
 
 log = logging.getLogger("temperature_sensor")
 
@@ -51,6 +62,17 @@ def reading(temperature, sequence, nonce):
     }
 
 
+async def send(client, message):
+    """Sends to our output, again and again while the hub is away: a message may then arrive twice, and is not lost."""
+    while True:
+        try:
+            # Returns when the hub has taken responsibility for the message.
+            return await client.send_message_to_output(message, OUTPUT)
+        except PASSING_ERRORS as error:
+            log.warning("the hub is away (%s); trying again in %d s", error, RETRY_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
+
+
 async def send_readings(client, interval, count, nonce):
     """Sends `count` readings, or for ever when it is 0."""
     await client.connect()
@@ -63,8 +85,7 @@ async def send_readings(client, interval, count, nonce):
         body = json.dumps(reading(temperature, sequence, nonce))
         # With both of these set, routes and the cloud can look into the body.
         message = Message(body, message_id=str(uuid.uuid4()), content_type="application/json", content_encoding="utf-8")
-        # Returns when the hub has taken responsibility for the message. While the hub is away, it waits.
-        await client.send_message_to_output(message, OUTPUT)
+        await send(client, message)
         log.info("sent %s", body)
         await asyncio.sleep(interval)
     log.info("sent all %d readings", count)
