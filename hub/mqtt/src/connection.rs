@@ -129,6 +129,11 @@ impl Connection {
         }
     }
 
+    /// Sends what is queued without reading. For whoever will not call [`Connection::next`] for a while.
+    pub async fn flush(&mut self) -> Result<(), Error> {
+        self.link.flush().await
+    }
+
     /// Says DISCONNECT and closes.
     pub async fn close(mut self) -> Result<(), Error> {
         self.link.queue(Packet::Disconnect)?;

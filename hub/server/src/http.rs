@@ -40,7 +40,7 @@ pub(crate) async fn serve(listener: TcpListener, hub: Arc<Hub>) {
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
         let hub = Arc::clone(&hub);
         tokio::spawn(async move {
-            let service = service_fn(|request| answer(request, &hub));
+            let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(answer(&request, &hub))));
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .max_buf_size(16 * 1024)
@@ -52,11 +52,11 @@ pub(crate) async fn serve(listener: TcpListener, hub: Arc<Hub>) {
     }
 }
 
-async fn answer(request: Request<Incoming>, hub: &Hub) -> Result<Response<Full<Bytes>>, Infallible> {
+fn answer(request: &Request<Incoming>, hub: &Hub) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Ok(text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n".into()));
+        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n".into());
     }
-    Ok(match request.uri().path() {
+    match request.uri().path() {
         "/metrics" => match hub.metrics_text() {
             Ok(body) => text(StatusCode::OK, body),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
@@ -66,7 +66,7 @@ async fn answer(request: Request<Incoming>, hub: &Hub) -> Result<Response<Full<B
         "/readyz" if hub.serving() => text(StatusCode::OK, "ok\n".into()),
         "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "not listening yet, or stopping\n".into()),
         _ => text(StatusCode::NOT_FOUND, "metrics, healthz and readyz are here\n".into()),
-    })
+    }
 }
 
 fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {

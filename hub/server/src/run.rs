@@ -177,9 +177,8 @@ async fn report_storage(hub: Arc<Hub>) {
     let mut problem = hub.journal.problem();
     loop {
         let text = problem.borrow_and_update().as_ref().map(describe);
-        match &text {
-            Some(text) => tracing::error!(problem = text, "messages are not accepted"),
-            None => tracing::debug!("the journal accepts messages"),
+        if let Some(text) = &text {
+            tracing::error!(problem = text, "messages are not accepted");
         }
         hub.set_status(|status| status.storage_problem = text);
         tokio::select! {

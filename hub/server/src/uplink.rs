@@ -34,7 +34,7 @@ const MAX_QUEUED_BYTES: usize = 512 * 1024;
 /// Pause after the first failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// A connection that held this long makes the next pause the first again.
 const STEADY: Duration = Duration::from_secs(30);
 /// Longest silence on the connection.
@@ -62,12 +62,11 @@ pub(crate) async fn run(hub: Arc<Hub>, mut wanted: watch::Receiver<Option<MqttUp
     while !hub.stop.is_cancelled() {
         let uplink = wanted.borrow_and_update().clone();
         let serve = async {
-            match uplink {
-                Some(uplink) => serve(&hub, &uplink, &queue).await,
-                None => {
-                    report(&hub, UpstreamState::None, None);
-                    std::future::pending().await
-                }
+            if let Some(uplink) = uplink {
+                serve(&hub, &uplink, &queue).await;
+            } else {
+                report(&hub, UpstreamState::None, None);
+                std::future::pending::<()>().await;
             }
         };
         tokio::select! {
@@ -154,11 +153,9 @@ async fn publish(
     loop {
         let may_publish = in_flight.len() < WINDOW && connection.queued_bytes() < MAX_QUEUED_BYTES;
         tokio::select! {
-            event = connection.next() => if let Event::PubAck(id) = event? {
-                if let Some(offset) = in_flight.remove(&id) {
-                    hub.metrics.sent(Destination::upstream);
-                    reader.settle(offset);
-                }
+            event = connection.next() => if let Event::PubAck(id) = event? && let Some(offset) = in_flight.remove(&id) {
+                hub.metrics.sent(Destination::upstream);
+                reader.settle(offset);
             },
             record = reader.next(), if may_publish => {
                 let record = record?;

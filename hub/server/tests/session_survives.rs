@@ -1,5 +1,7 @@
 //! Subscriptions outlive connections and hubs, as SDKs rely on; clean sessions do not.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use support::*;

@@ -2,6 +2,8 @@
 //!
 //! Skipped, loudly, where mosquitto is not installed; `EDGE_REQUIRE_ROOT_TESTS=1` makes that a failure.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::path::PathBuf;

@@ -113,6 +113,7 @@ fn parse_template(text: &str) -> Result<Vec<Part>, String> {
 mod tests {
     use super::*;
     use edge_protocol::identity::Identity;
+    use edge_protocol::system_properties::SystemProperties;
 
     fn uplink(template: &str) -> Result<MqttUplink, String> {
         let endpoint = Endpoint::from_url("mqtt://broker").unwrap();
@@ -121,7 +122,13 @@ mod tests {
 
     fn message(output: Option<&str>) -> Message {
         let from = Identity::of_module("line-7".parse().unwrap(), "filter".parse().unwrap());
-        Message { from, output: output.map(str::to_owned), system: Default::default(), properties: vec![], body: Bytes::new() }
+        Message {
+            from,
+            output: output.map(str::to_owned),
+            system: SystemProperties::default(),
+            properties: vec![],
+            body: Bytes::new(),
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One admitted client, served by one task until it goes.
 //!
 //! # Promises
-//! - PUBACKs follow the disk and the order of the PUBLISHes ([`Inbox`]). SUBACK follows the durable commit of the session.
+//! - PUBACKs follow the disk and the order of the publishes ([`Inbox`]). SUBACK follows the durable commit of the session.
 //! - A client acts only as the identity it proved; whoever publishes as another is cut off, with the reason in the log.
 //! - What a client can make us hold is bounded: [`MAX_WAITING`] publishes, a window of deliveries, [`MAX_QUEUED_BYTES`] to write.
 //!   Past the first, reading pauses; if the journal refuses writes by then, the connection ends, since a client that cannot
@@ -37,9 +37,12 @@ use crate::session::Session;
 /// Bytes queued for a slow reader before deliveries and reading wait.
 const MAX_QUEUED_BYTES: usize = 512 * 1024;
 /// Longest keep-alive that is honoured, and the one of clients that ask for none. As in IoT Edge.
-const MAX_KEEP_ALIVE: Duration = Duration::from_secs(600);
+const MAX_KEEP_ALIVE: Duration = Duration::from_mins(10);
 /// Time to write what is due when a connection ends from our side.
 const END_BUDGET: Duration = Duration::from_secs(5);
+
+/// Longest time that a token is believed. It may say centuries, which an `Instant` cannot hold.
+const LONGEST_TOKEN: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +90,7 @@ impl From<edge_mqtt::Error> for End {
 pub(crate) struct Client {
     hub: Arc<Hub>,
     link: Link,
-    client: Authenticated,
+    authenticated: Authenticated,
     registration: Registration,
     session: Session,
     clean_session: bool,
@@ -106,13 +109,13 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(hub: Arc<Hub>, link: Link, connect: Box<Connect>, admitted: Admitted) -> Self {
-        let Admitted { client, registration, session, session_present: _ } = admitted;
-        let (deliveries, packets) = Deliveries::new(Arc::clone(&hub), client.identity.clone(), client.empty_values);
+        let Admitted { client: authenticated, registration, session, session_present: _ } = admitted;
+        let (deliveries, packets) = Deliveries::new(Arc::clone(&hub), authenticated.identity.clone(), authenticated.empty_values);
         let keep_alive = match connect.keep_alive {
             0 => MAX_KEEP_ALIVE,
             seconds => (Duration::from_secs(seconds.into()) * 3 / 2).min(MAX_KEEP_ALIVE),
         };
-        let left = Duration::from_secs(client.expires.remaining(clock::unix_seconds()));
+        let left = Duration::from_secs(authenticated.expires.remaining(clock::unix_seconds()));
         let now = Instant::now();
         Self {
             inbox: Inbox::new(hub.journal.clone(), hub.metrics.waiting_publishes.clone()),
@@ -125,13 +128,12 @@ impl Client {
             will: connect.last_will,
             keep_alive,
             heard: now,
-            // A token may be valid for centuries, which an Instant cannot hold.
-            expires: now + left.min(Duration::from_secs(10 * 365 * 86_400)),
+            expires: now + left.min(LONGEST_TOKEN),
             deliveries,
             packets,
             in_flight: HashMap::new(),
             last_id: 0,
-            client,
+            authenticated,
             hub,
         }
     }
@@ -139,7 +141,7 @@ impl Client {
     /// Serves the client to its end.
     pub(crate) async fn serve(mut self) {
         self.hub.metrics.connect_success.inc();
-        tracing::info!(client = %self.client.identity, "connected");
+        tracing::info!(client = %self.authenticated.identity, "connected");
         let end = match self.run().await {
             Ok(never) => match never {},
             Err(end) => end,
@@ -148,8 +150,8 @@ impl Client {
         self.hub.metrics.disconnected(end.reason());
         let reason = crate::delivery::chain(&end);
         match end {
-            End::Protocol(_) | End::Storage(_) => tracing::warn!(client = %self.client.identity, reason, "disconnected"),
-            _ => tracing::info!(client = %self.client.identity, reason, "disconnected"),
+            End::Protocol(_) | End::Storage(_) => tracing::warn!(client = %self.authenticated.identity, reason, "disconnected"),
+            _ => tracing::info!(client = %self.authenticated.identity, reason, "disconnected"),
         }
         // Receipts first, then the tasks that wait for them, then the place in the table: the successor finds free queues.
         self.in_flight.clear();
@@ -167,7 +169,7 @@ impl Client {
             }
             let room = self.link.queued_bytes() < MAX_QUEUED_BYTES;
             let may_read = room && self.inbox.len() < MAX_WAITING;
-            let wants_status = subscriptions::wants_status(&self.session, &self.client.identity);
+            let wants_status = subscriptions::wants_status(&self.session, &self.authenticated.identity);
             let silent_at = self.heard + self.keep_alive;
             tokio::select! {
                 progress = self.link.exchange(may_read) => {
@@ -238,7 +240,7 @@ impl Client {
         let telemetry = match Meaning::parse(&publish.topic) {
             Meaning::Telemetry(telemetry) => telemetry,
             Meaning::Reserved => {
-                tracing::debug!(client = %self.client.identity, "a publish to a $ topic that this version does not know was ignored");
+                tracing::debug!(client = %self.authenticated.identity, "a publish to a $ topic that this version does not know was ignored");
                 self.inbox.push(publish.packet_id, Vec::new(), bytes::Bytes::new());
                 return Ok(());
             }
@@ -248,7 +250,7 @@ impl Client {
             }
         };
         let mut message =
-            topic::telemetry_message(telemetry, &self.client.identity, publish.payload, publish.retain, publish.dup)
+            topic::telemetry_message(telemetry, &self.authenticated.identity, publish.payload, publish.retain, publish.dup)
                 .map_err(|error| refused(&error))?;
         let id = random::uuid().map_err(|error| End::Storage(error.to_string()))?;
         message.system.stamp(id, date::round_trip(clock::unix_millis()));
@@ -267,7 +269,7 @@ impl Client {
             status.push(if self.session.subscribe(&filter, granted.value()) {
                 SubscribeReturnCode::Success(granted)
             } else {
-                tracing::warn!(client = %self.client.identity, "a subscription was refused: the client has too many");
+                tracing::warn!(client = %self.authenticated.identity, "a subscription was refused: the client has too many");
                 SubscribeReturnCode::Failure
             });
         }
@@ -292,13 +294,13 @@ impl Client {
         if self.clean_session {
             return Ok(());
         }
-        self.hub.sessions.save(&self.client.identity, &self.session).await.map_err(|error| End::Storage(error.to_string()))
+        self.hub.sessions.save(&self.authenticated.identity, &self.session).await.map_err(|error| End::Storage(error.to_string()))
     }
 
     fn deliver(&mut self, delivery: Delivery) -> Result<(), End> {
         let Delivery { input, topic, payload, dup, receipt } = delivery;
         let topic = ByteString::from(topic);
-        match subscriptions::granted(&self.session, &self.client.identity, &input) {
+        match subscriptions::granted(&self.session, &self.authenticated.identity, &input) {
             // Unsubscribed meanwhile: the record stays in its queue.
             None => Ok(()),
             Some(0) => {
@@ -365,7 +367,7 @@ impl Client {
                 properties: None,
             };
             if let Err(error) = self.publish(publish) {
-                tracing::warn!(client = %self.client.identity, %error, "the client's will could not be published");
+                tracing::warn!(client = %self.authenticated.identity, %error, "the client's will could not be published");
             }
         }
         let settle = async {

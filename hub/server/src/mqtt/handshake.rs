@@ -71,9 +71,8 @@ impl Refused {
     /// What the client is told, if it can be told anything.
     fn code(&self) -> Option<ConnectAckReason> {
         match self {
-            Self::Tls(_) | Self::Timeout | Self::Ended(_) | Self::NotConnect => None,
             Self::Decode(DecodeError::InvalidClientId) => Some(ConnectAckReason::IdentifierRejected),
-            Self::Decode(_) => None,
+            Self::Tls(_) | Self::Timeout | Self::Ended(_) | Self::NotConnect | Self::Decode(_) => None,
             Self::Version => Some(ConnectAckReason::UnacceptableProtocolVersion),
             Self::NotAuthenticated { .. } => Some(ConnectAckReason::NotAuthorized),
             Self::TooMany(_) | Self::TakeOver | Self::Session(_) => Some(ConnectAckReason::ServiceUnavailable),

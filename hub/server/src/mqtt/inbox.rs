@@ -126,6 +126,10 @@ impl Inbox {
         }
     }
 
+    #[expect(
+        clippy::async_yields_async,
+        reason = "submitting and becoming durable are two steps, and the second is awaited elsewhere"
+    )]
     fn submit_next(&mut self) {
         if self.submitting.is_some() || self.refused() {
             return;

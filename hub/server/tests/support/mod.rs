@@ -1,5 +1,6 @@
 //! A hub in this process, on loopback ports of its own, and clients that authenticate as modules do.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -121,14 +122,14 @@ impl TestHub {
     }
 
     /// The value of a metric, with its labels, as Prometheus would read it; 0 if it is not there.
-    pub async fn metric(&self, name: &str) -> f64 {
+    pub async fn metric(&self, name: &str) -> u64 {
         let text = http_get(self.metrics_address(), "/metrics").await;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.map_or(0.0, |value| value.trim().parse().unwrap())
+        line.map_or(0, |value| value.trim().parse().unwrap())
     }
 
     /// Waits until a metric has a value.
-    pub async fn metric_reaches(&self, name: &str, wanted: f64) {
+    pub async fn metric_reaches(&self, name: &str, wanted: u64) {
         let reached = async {
             while self.metric(name).await < wanted {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -165,7 +166,7 @@ pub fn connect_to(address: SocketAddr, module: &str) -> Connect {
         client_id: format!("{DEVICE}/{module}"),
         username: Some(user_name(module)),
         password: Some(Bytes::from(token(module, &key(module)))),
-        keep_alive: Duration::from_secs(60),
+        keep_alive: Duration::from_mins(1),
         clean_session: false,
         timeout: PATIENCE,
     }

@@ -26,7 +26,7 @@ struct Arguments {
     /// Only check the configuration: say what is wrong with it, or nothing, and exit.
     #[arg(long)]
     check: bool,
-    /// What to log: error, warn, info, debug, or a filter such as info,edge_hub::uplink=debug.
+    /// What to log: error, warn, info, debug, or a filter such as `info,edge_hub::uplink=debug`.
     #[arg(long, default_value = "info", env = "LOG_LEVEL")]
     log_level: String,
     /// How to log: text or json.
@@ -39,14 +39,12 @@ fn main() -> ExitCode {
     if let Err(error) = edge_hub::logging::start(&arguments.log_level, arguments.log_format) {
         return edge_hub::logging::fail(&error);
     }
-    let data = match (arguments.check, arguments.data) {
-        (false, Some(data)) => data,
-        _ => {
-            return match configuration::load(&arguments.config) {
-                Ok(_) => ExitCode::SUCCESS,
-                Err(error) => edge_hub::logging::fail(&error),
-            };
-        }
+    // clap demands --data unless only a check is wanted.
+    let Some(data) = arguments.data.filter(|_| !arguments.check) else {
+        return match configuration::load(&arguments.config) {
+            Ok(_) => ExitCode::SUCCESS,
+            Err(error) => edge_hub::logging::fail(&error),
+        };
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(worker_threads()).enable_all().build() {
         Ok(runtime) => runtime,
