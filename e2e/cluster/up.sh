@@ -57,14 +57,27 @@ free_port() {
     die "no free port for the API between $FIRST_API_PORT and $LAST_API_PORT"
 }
 
-# follow: prints what the start says until it is over; succeeds when the cluster got ready.
+# follow PID: prints what the start says until it is over; succeeds when the cluster got ready.
 follow() {
-    local line follower status=1
-    exec 6< <(exec tail --lines=+1 --follow --sleep-interval=0.1 --pid="$1" "$EDGE_CLUSTER_DIR/log/main.log" 2>/dev/null)
+    local part line='' follower status=1 last_word=$SECONDS code
+    exec 6< <(exec tail --lines=+1 --follow --sleep-interval=0.1 "$EDGE_CLUSTER_DIR/log/main.log" 2>/dev/null 7>&-)
     follower=$!
-    while IFS= read -r -t "$SILENCE_SECONDS" -u 6 line; do
-        [[ $line == ready ]] && { status=0; break; }
-        say "$line"
+    while true; do
+        code=0
+        IFS= read -r -t 1 -u 6 part || code=$?
+        line+=$part # a time-out may fall into the middle of a line
+        if ((code > 128)); then
+            started_at "$1" >/dev/null || break
+            ((SECONDS - last_word < SILENCE_SECONDS)) || { say "error: no progress for $SILENCE_SECONDS s"; break; }
+            continue
+        fi
+        last_word=$SECONDS
+        case $line in
+            ready) status=0 && break ;;
+            failed) break ;;
+            *) say "$line" ;;
+        esac
+        line=
     done
     exec 6<&-
     kill "$follower" 2>/dev/null || true
@@ -93,7 +106,9 @@ export OUTSIDE_API_PORT
 # A session of its own: neither the end of this terminal nor Ctrl-C in it is meant for the cluster.
 : >"$EDGE_CLUSTER_DIR/log/main.log" # before anybody can look for it
 setsid "$CLUSTER_SCRIPTS/lib/launch.sh" >>"$EDGE_CLUSTER_DIR/log/main.log" 2>&1 </dev/null &
-if ! follow "$!"; then
+holder=$!
+disown "$holder" # its end is told by what it did not do, and not by the shell
+if ! follow "$holder"; then
     log=$EDGE_CLUSTER_DIR.failed-log
     rm -rf "$log"
     cp -r "$EDGE_CLUSTER_DIR/log" "$log"

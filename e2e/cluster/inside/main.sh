@@ -9,6 +9,9 @@ set -euo pipefail
 # Everything below refers to the three places by these names, which stay valid when
 # /tmp and /run are replaced and however long the outside paths are.
 : "${OUTSIDE_STATE:?}" "${OUTSIDE_SCRIPTS:?}" "${OUTSIDE_TOOLS:?}" "${TOOL_PATH:?}"
+# The last line is what up.sh waits for, and it is said whatever happens.
+trap 'echo failed' EXIT
+
 enter_private_view() {
     mount --make-rprivate /
     # The outside's folders may lie below what is covered next: hold on to them.
@@ -66,5 +69,6 @@ for exits in "$STATE"/run/*.exits; do
 done
 
 touch "$STATE/ready"
-say "ready"
+trap - EXIT
+echo ready
 exec sleep infinity 9<&-

@@ -17,8 +17,8 @@ LOG_TAIL=15
 
 mkdir -p "$STATE/log" "$STATE/run"
 
-# Says to up.sh, which follows this log, and to whoever reads it later.
-say() { printf '%s\n' "$*"; }
+# Says to up.sh, which follows the log that standard error goes to, and to whoever reads it later.
+say() { printf '%s\n' "$*" >&2; }
 
 # fail COMPONENT REASON: ends the start, with the last words of the component that is to blame.
 fail() {
@@ -26,7 +26,7 @@ fail() {
     say "error: $2"
     if [[ -s $log ]]; then
         say "the end of $OUTSIDE_STATE/log/$component.log:"
-        tail -n "$LOG_TAIL" "$log" | cut -c1-400 | sed 's/^/    /'
+        tail -n "$LOG_TAIL" "$log" | cut -c1-400 | sed 's/^/    /' >&2
     fi
     exit 1
 }

@@ -18,7 +18,7 @@ INSTANCE=edge-cluster-$(printf '%s' "$EDGE_CLUSTER_DIR" | sha256sum | cut -c1-8)
 # Fails for one that has ended, even if nobody has collected it yet.
 started_at() {
     local stat
-    stat=$(<"/proc/$1/stat") 2>/dev/null || return
+    { read -r stat <"/proc/$1/stat"; } 2>/dev/null || return
     # The second field is the command in parentheses and may contain spaces: count from after it.
     stat=${stat##*) }
     # shellcheck disable=SC2086  # split on purpose
@@ -30,8 +30,8 @@ started_at() {
 # cluster_pid: the process that holds the cluster's namespaces; fails when there is none.
 cluster_pid() {
     local pid ticks
-    read -r pid ticks 2>/dev/null <"$EDGE_CLUSTER_DIR/pid" || return
-    [[ $(started_at "$pid" 2>/dev/null) == "$ticks" ]] || return
+    { read -r pid ticks <"$EDGE_CLUSTER_DIR/pid"; } 2>/dev/null || return
+    [[ $(started_at "$pid") == "$ticks" ]] || return
     printf '%s' "$pid"
 }
 
