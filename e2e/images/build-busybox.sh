@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # An image with Debian's static busybox: sh, nc, httpd, wget and the rest, for small test modules.
+# (Its wget crashes when given -T: put `timeout` in front instead.)
 #
 #   build-busybox.sh OUTPUT [NAME:TAG]        (edge-e2e/busybox:1)
 set -euo pipefail

@@ -25,11 +25,17 @@ v1_controllers() {
     printf '%s' "$chosen"
 }
 
-# delegate_v2 FOLDER: lets the children of a version 2 group use every controller it has.
+# delegate_v2 FOLDER: lets the children of a version 2 group use every controller it has. One that cannot be
+# passed on (a few depend on the kernel's build) matters only if the kubelet needs it.
 delegate_v2() {
-    local controller
-    for controller in $(<"$1/cgroup.controllers"); do
-        echo "+$controller" >"$1/cgroup.subtree_control" || return
+    local controller available enabled
+    read -r available <"$1/cgroup.controllers" || true
+    for controller in $available; do
+        { echo "+$controller" >"$1/cgroup.subtree_control"; } 2>/dev/null || true
+    done
+    read -r enabled <"$1/cgroup.subtree_control" || true
+    for controller in cpu cpuset memory pids; do
+        [[ " $available " != *" $controller "* || " $enabled " == *" $controller "* ]] || return
     done
 }
 
@@ -39,7 +45,7 @@ make_cgroup() {
     # A new version 1 cpuset has no CPU and no memory node, and refuses processes until it has.
     local file
     for file in cpuset.cpus cpuset.mems; do
-        [[ $2 == cgroup && -e $1/$file && -z $(<"$1/$file") ]] || continue
+        [[ $2 == cgroup && -e $1/$file && -z $(cat "$1/$file") ]] || continue
         cat "$(dirname "$1")/$file" >"$1/$file"
     done
 }
