@@ -41,8 +41,14 @@ impl TestHub {
 
     /// Starts a hub whose `hub.json` is the usual one with a change.
     pub async fn start_with(change: impl FnOnce(&mut Value)) -> Self {
+        Self::start_with_files(|_| {}, change).await
+    }
+
+    /// The same, with more files in the configuration directory.
+    pub async fn start_with_files(files: impl FnOnce(&Path), change: impl FnOnce(&mut Value)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("config")).unwrap();
+        files(&folder.path().join("config"));
         let mut hub = Self { folder, running: None };
         hub.write_identities(&MODULES);
         hub.configure(change);

@@ -221,11 +221,13 @@ impl Committer {
 
     /// Adds one append to the run, beginning another segment if it does not fit.
     fn place(&mut self, submission: &Submission) -> Result<(), AppendError> {
-        let queues = self.resolve(&submission.queues)?;
+        let mut queues = self.resolve(&submission.queues)?;
         let ids: Vec<_> = queues.iter().map(|queue| queue.0).collect();
         if !self.fits(&queues, submission) {
             self.flush(false)?;
             self.begin_segment(&ids)?;
+            // The flush has moved the queues on.
+            queues = self.resolve(&submission.queues)?;
         }
         let Some(seed) = self.tail.as_ref().map(|tail| tail.seed) else { return Err(AppendError::Closed) };
         for ((id, named, _), name) in queues.iter().zip(&submission.queues) {
