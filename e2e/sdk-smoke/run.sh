@@ -13,6 +13,8 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 repository=$(cd "$here/../.." && pwd)
+# shellcheck source=../demo/readings.sh
+source "$here/../demo/readings.sh"
 cache=${EDGE_CACHE:-${XDG_CACHE_HOME:-${HOME:?HOME must be set}/.cache}/edge-operator}
 
 # How long one passage may take, in seconds. The SDK tries to reconnect every 10 s.
@@ -149,15 +151,14 @@ start_module() {
         python3 "$repository/e2e/modules/$script"
 }
 
-# arrived: sequence and temperature of each reading of this run that was seen at the broker, one per line.
-readings='s/.*"machine": *{\("pressure": *[^,]*, *\)\{0,1\}"temperature": *\([-0-9.]*\).*"sequence": *\([0-9]*\).*/\3 \2/p'
-arrived() { grep -F "\"nonce\":\"$nonce\"" "$work/broker.log" 2>/dev/null | sed -n "$readings"; }
-# sent_above: the same for each reading above the threshold that the sensor sent.
-sent_above() { sed -n '/ sent /p' "$work/sensor.log" | sed -n "$readings" | awk -v limit="$THRESHOLD" '$2 > limit'; }
+# arrived: the readings of this run that were seen at the broker; sent: those that the sensor sent.
+arrived() { grep -F "\"nonce\":\"$nonce\"" "$work/broker.log" 2>/dev/null | readings; }
+sent() { grep -F ' sent ' "$work/sensor.log" 2>/dev/null | readings; }
 more_than() { (($(arrived | wc -l) >= $1)); }
-# nothing_missing: has everything that was sent above the threshold until now arrived?
-nothing_missing() { [[ -z $(comm -23 <(sort -u <<<"$sent") <(arrived | sort -u)) ]]; }
-below_was_sent() { sed -n '/ sent /p' "$work/sensor.log" | sed -n "$readings" | awk -v limit="$THRESHOLD" '$2 <= limit { found = 1 } END { exit !found }'; }
+sent_above() { (($(sent | above "$THRESHOLD" | wc -l) >= $1)); }
+something_to_drop() { [[ -n $(sent | not_above "$THRESHOLD") ]]; }
+# up_to_date: has the last reading arrived that had to when this was first asked?
+up_to_date() { arrived | grep -qxF "$last"; }
 
 nonce=$(openssl rand -hex 8)
 start_broker
@@ -167,7 +168,7 @@ start_module filter filter filter.py THRESHOLD="$THRESHOLD"
 
 say "1. waiting for $ENOUGH readings above $THRESHOLD at the broker"
 until_true "the arrival of $ENOUGH readings" more_than "$ENOUGH"
-until_true "a reading that the filter has to drop" below_was_sent
+until_true "a reading that the filter has to drop" something_to_drop
 
 say "2. killing the hub; the modules have to come back by themselves"
 end hub KILL
@@ -180,16 +181,16 @@ say "3. killing the broker; what is sent meanwhile has to arrive later"
 before=$(arrived | wc -l)
 until_true "the arrival of one more reading" more_than $((before + 1))
 end broker KILL
-count=$(sent_above | wc -l)
-sent_enough() { (($(sent_above | wc -l) >= count + ENOUGH)); }
-until_true "more readings above the threshold while the broker is away" sent_enough
-sent=$(sent_above)
+count=$(sent | above "$THRESHOLD" | wc -l)
+until_true "more readings above the threshold while the broker is away" sent_above $((count + ENOUGH))
+last=$(sent | above "$THRESHOLD" | tail -n 1)
 start_broker
-until_true "the arrival of everything that was sent" nothing_missing
+until_true "the arrival of what was sent while the broker was away" up_to_date
 
-below=$(arrived | awk -v limit="$THRESHOLD" '$2 <= limit')
-[[ -z $below ]] || { say "error: readings arrived that the filter should have dropped (sequence, temperature):" "$below"; exit 1; }
-# Something sent twice may arrive twice, and then not in order; first arrivals must be in order.
-order=$(arrived | awk '!seen[$1]++ { if ($1 < last) print $1 " after " last; last = $1 }')
-[[ -z $order ]] || { say "error: readings arrived out of order: $order"; exit 1; }
-say "well: $(arrived | wc -l) readings arrived, none at or below $THRESHOLD, none missing, in order"
+sent | above "$THRESHOLD" >"$work/sent"
+arrived >"$work/arrived"
+check() { [[ -z $2 ]] || { say "error: readings $1 (number, temperature):" "$2"; exit 1; }; }
+check "arrived that the filter should have dropped" "$(not_above "$THRESHOLD" <"$work/arrived")"
+check "were lost on the way" "$(lost "$work/sent" "$work/arrived")"
+check "arrived out of order" "$(out_of_order <"$work/arrived")"
+say "well: $(wc -l <"$work/arrived") readings arrived, none at or below $THRESHOLD, none lost, in order"
