@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use edge_protocol::identity::Identity;
 use edge_routing::Endpoint;
 use edge_store::{Journal, JournalOptions, OpenError, Opening, Problem, StateError, StateStore};
 use tokio::net::TcpListener;
@@ -217,6 +218,7 @@ impl Follower {
             }
             if self.orphans {
                 self.orphans = retire_orphans(&self.hub);
+                self.forget_sessions().await;
             }
             let now = Fingerprint::of(&self.directory);
             if now == last {
@@ -227,6 +229,14 @@ impl Follower {
                 Ok(loaded) => self.put_in_force(loaded),
                 Err(error) => self.refuse(&error),
             }
+        }
+    }
+
+    async fn forget_sessions(&self) {
+        let active = self.hub.active.load_full();
+        let deployed = |client: &Identity| client.module.as_ref().is_some_and(|module| active.modules.contains_key(module));
+        if let Err(error) = self.hub.sessions.forget_unless(deployed).await {
+            tracing::warn!(error = chain(&error), "sessions of modules that are no longer deployed stay for now");
         }
     }
 

@@ -73,6 +73,17 @@ impl Sessions {
         self.0.put(TABLE, &client.to_string(), bytes.into()).await
     }
 
+    /// Forgets the sessions of all clients that `keep` refuses: nobody will ask for them again, and they would pile up.
+    pub(crate) async fn forget_unless(&self, keep: impl Fn(&Identity) -> bool) -> Result<(), StateError> {
+        for (client, _) in self.0.load_all(TABLE).await? {
+            if !client.parse::<Identity>().is_ok_and(|client| keep(&client)) {
+                self.0.delete(TABLE, &client).await?;
+                tracing::info!(client, "a session was dropped: its module is no longer deployed");
+            }
+        }
+        Ok(())
+    }
+
     /// Forgets a session.
     pub(crate) async fn delete(&self, client: &Identity) -> Result<(), StateError> {
         self.0.delete(TABLE, &client.to_string()).await

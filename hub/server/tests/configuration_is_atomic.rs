@@ -71,6 +71,17 @@ async fn a_module_that_is_removed_loses_its_connection_and_its_queue_and_others_
     hub.metric_reaches("edgehub_messages_dropped_total{reason=\"endpoint_removed\"}", 1).await;
     assert!(matches!(hub.connect("filter").open().await, Err(edge_mqtt::Error::Refused { code: 5 })));
     publish(&mut sensor, &output_topic("tempSensor", ""), "x").await;
+    // Deployed again it is a new module: neither messages nor subscriptions of the old one are left.
+    hub.write_identities(&["tempSensor", "filter", "$edgeAgent"]);
+    let filter = async {
+        loop {
+            if let Ok(filter) = hub.connect("filter").open().await {
+                return filter;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    assert!(!tokio::time::timeout(PATIENCE, filter).await.expect("the module may connect again").session_present());
 }
 
 #[tokio::test]

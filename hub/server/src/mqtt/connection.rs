@@ -38,8 +38,8 @@ use crate::session::Session;
 const MAX_QUEUED_BYTES: usize = 512 * 1024;
 /// Longest keep-alive that is honoured, and the one of clients that ask for none. As in IoT Edge.
 const MAX_KEEP_ALIVE: Duration = Duration::from_mins(10);
-/// Time to write what is due when a connection ends from our side.
-const END_BUDGET: Duration = Duration::from_secs(5);
+/// Time to write what is due when a connection ends from our side. Less than what a successor waits for its place.
+const END_BUDGET: Duration = Duration::from_secs(2);
 
 /// Longest time that a token is believed. It may say centuries, which an `Instant` cannot hold.
 const LONGEST_TOKEN: Duration = Duration::from_hours(10 * 365 * 24);

@@ -43,12 +43,13 @@ pub(crate) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, hub: 
         let (hub, tls) = (Arc::clone(&hub), tls.clone());
         clients.spawn(async move {
             hub.metrics.handshakes.inc();
-            let admitted = handshake::admit(stream, tls, &hub).await;
+            let admitted = hub.stop.run_until_cancelled(handshake::admit(stream, tls, &hub)).await;
             hub.metrics.handshakes.dec();
             drop(place);
             match admitted {
-                Ok(client) => client.serve().await,
-                Err(refused) => {
+                None => {}
+                Some(Ok(client)) => client.serve().await,
+                Some(Err(refused)) => {
                     hub.metrics.connect_failed(refused.reason());
                     tracing::warn!(%peer, reason = crate::delivery::chain(&refused), "a connection was refused");
                 }
