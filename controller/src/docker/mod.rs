@@ -21,6 +21,7 @@ mod remark;
 pub use binds::{Bind, Source};
 pub use container::{EnvVar, User};
 pub use ports::{Port, PortBinding, Protocol};
+pub(crate) use reader::asks_for_nothing;
 pub use remark::{Problem, Remark};
 
 use serde_json::Value;

@@ -109,7 +109,7 @@ pub(super) fn member<'v>(body: &'v Map<String, Value>, name: &str) -> Option<&'v
 }
 
 /// Does this value ask Docker for nothing that it would not do anyway?
-pub(super) fn asks_for_nothing(value: &Value) -> bool {
+pub(crate) fn asks_for_nothing(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::Bool(true) => false,

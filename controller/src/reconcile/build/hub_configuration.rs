@@ -1,0 +1,88 @@
+//! What the hub reads: `hub.json` and `identities.json`. Their format is in `edge_protocol::configuration`.
+
+use std::collections::BTreeMap;
+
+use edge_crds::labels::Component;
+use edge_protocol::configuration::{
+    HUB_FILE, HubConfiguration, Identities, Limits, Listeners, ModuleIdentity, MqttUpstream, PlainListener, TlsListener, Upstream,
+};
+use edge_protocol::identity::ModuleName;
+use k8s_openapi::api::core::v1::ConfigMap;
+
+use super::network::{METRICS_PORT, MQTT_PORT};
+use super::{Part, hash, metadata};
+use crate::reconcile::child::{Child, Kind};
+use crate::reconcile::material::Material;
+use crate::reconcile::valid::ValidDeployment;
+use crate::settings::Settings;
+
+/// `hub.json`, and its version: a hash of it and of who may connect, so that whoever sees the version in force knows both.
+pub(super) fn hub_json(valid: &ValidDeployment, material: &Material, settings: &Settings) -> (String, String) {
+    let hosts = valid.hub_hostnames(&settings.dns.domain);
+    let mut configuration = HubConfiguration {
+        version: String::new(),
+        device_id: valid.device.clone(),
+        iot_hub_hostname: hosts.first().cloned(),
+        gateway_hostnames: hosts,
+        listeners: Listeners {
+            mqtt: Some(TlsListener {
+                address: format!("0.0.0.0:{MQTT_PORT}"),
+                certificate_file: "tls/tls.crt".to_owned(),
+                private_key_file: "tls/tls.key".to_owned(),
+            }),
+            mqtt_plain: None,
+            metrics: Some(PlainListener { address: format!("0.0.0.0:{METRICS_PORT}") }),
+        },
+        upstream: valid.upstream.as_ref().map(|upstream| {
+            let mqtt = &upstream.mqtt;
+            let credentials = mqtt.credentials_secret_ref.as_ref();
+            Upstream {
+                mqtt: MqttUpstream {
+                    url: mqtt.url.clone(),
+                    client_id: None,
+                    username_file: credentials.map(|_| "upstream/username".to_owned()),
+                    password_file: credentials.map(|_| "upstream/password".to_owned()),
+                    ca_file: mqtt.ca_secret_ref.as_ref().map(|_| "upstream/ca.crt".to_owned()),
+                    topic: mqtt.topic.clone(),
+                },
+            }
+        }),
+        routes: valid.routes.clone(),
+        limits: Limits { max_clients: u32::try_from(valid.hub.max_clients).unwrap_or(1), ..Limits::default() },
+    };
+    let identities: Vec<_> = identities(valid, material).modules;
+    configuration.version = hash(&(&configuration, identities));
+    (serde_json::to_string_pretty(&configuration).unwrap_or_default(), configuration.version)
+}
+
+/// `identities.json`.
+pub(super) fn identities_json(valid: &ValidDeployment, material: &Material) -> Vec<u8> {
+    serde_json::to_vec(&identities(valid, material)).unwrap_or_default()
+}
+
+/// Stopped modules have an identity too: what runs elsewhere under their name is still theirs.
+fn identities(valid: &ValidDeployment, material: &Material) -> Identities {
+    let agent =
+        ModuleIdentity { module_id: ModuleName::edge_agent(), primary_key: material.agent.key.clone(), secondary_key: None };
+    let modules = valid.modules.iter().filter_map(|module| {
+        let identity = material.modules.get(&module.names.identity_secret())?;
+        Some(ModuleIdentity { module_id: module.id.clone(), primary_key: identity.key.clone(), secondary_key: None })
+    });
+    Identities { modules: std::iter::once(agent).chain(modules).collect() }
+}
+
+/// Changes when any file of the hub's configuration directory does.
+pub(super) fn stamp(valid: &ValidDeployment, material: &Material, version: &str) -> String {
+    let upstream = valid.upstream.as_ref().map(|upstream| &upstream.revisions);
+    hash(&(version, &material.hub.certificate, upstream))
+}
+
+/// The ConfigMap with `hub.json`.
+pub(super) fn config_map(valid: &ValidDeployment, hub_json: String) -> Child {
+    let map = ConfigMap {
+        metadata: metadata(valid, &valid.names.hub_configuration(), Part::Component(Component::Hub)),
+        data: Some(BTreeMap::from([(HUB_FILE.to_owned(), hub_json)])),
+        ..ConfigMap::default()
+    };
+    Child::new(Kind::ConfigMap, &map)
+}

@@ -1,0 +1,204 @@
+//! The findings that become conditions. Pure.
+
+use edge_crds::condition::{ConditionType, Finding, Verdict, reason};
+use edge_protocol::status::{HubStatus, UpstreamState};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+
+use super::modules::{Seen, Standing};
+use crate::hub_link::HubReport;
+
+/// Most modules that one message names.
+const MAX_NAMED: usize = 10;
+
+/// What is known of the hub.
+#[derive(Clone, Copy, Debug)]
+pub struct HubView<'v> {
+    /// Its pod.
+    pub pod: Option<&'v Pod>,
+    /// What it says over the link.
+    pub report: Option<&'v HubReport>,
+    /// Version of the configuration that it should have.
+    pub configuration_version: &'v str,
+    /// Is an upstream configured?
+    pub has_upstream: bool,
+}
+
+impl HubView<'_> {
+    fn status(&self) -> Option<&HubStatus> {
+        self.report.and_then(|report| report.status.as_ref())
+    }
+}
+
+/// A finding, and whether nothing moves until a person acts.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// What the condition says.
+    pub finding: Finding,
+    /// Does it stall the deployment?
+    pub stalled: bool,
+}
+
+impl Judgement {
+    fn new(kind: ConditionType, verdict: impl Into<Verdict>, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { finding: Finding::new(kind, verdict, reason, message), stalled: false }
+    }
+
+    fn stalled(self) -> Self {
+        Self { stalled: true, ..self }
+    }
+
+    /// Does it hold?
+    pub fn holds(&self) -> bool {
+        self.finding.verdict == Verdict::True
+    }
+}
+
+/// Does the hub serve?
+pub fn hub(view: HubView<'_>) -> Judgement {
+    let judgement =
+        |verdict: bool, reason, message: String| Judgement::new(ConditionType::HubAvailable, verdict, reason, message);
+    let Some(pod) = view.pod else {
+        return judgement(false, reason::HUB_NOT_READY, "the hub's pod is being created".to_owned());
+    };
+    let ready =
+        pod.status.iter().flat_map(|status| status.conditions.iter().flatten()).find(|condition| condition.type_ == "Ready");
+    if ready.is_none_or(|ready| ready.status != "True") || pod.metadata.deletion_timestamp.is_some() {
+        let (message, stalled) = hub_trouble(pod);
+        let judged = judgement(false, reason::HUB_NOT_READY, message);
+        return if stalled { judged.stalled() } else { judged };
+    }
+    match view.status().and_then(|status| status.storage_problem.as_ref()) {
+        Some(problem) => judgement(false, reason::STORAGE_PROBLEM, format!("the hub cannot store messages: {problem}")).stalled(),
+        None => judgement(true, reason::HUB_READY, "the hub serves".to_owned()),
+    }
+}
+
+/// Why the hub's pod is not ready, and whether a person is needed.
+fn hub_trouble(pod: &Pod) -> (String, bool) {
+    let name = pod.name_any();
+    let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    for ContainerStatus { state, last_state, restart_count, image, .. } in statuses {
+        let waiting = state.as_ref().and_then(|state| state.waiting.as_ref());
+        let ended = last_state.as_ref().and_then(|state| state.terminated.as_ref());
+        match (waiting.and_then(|waiting| waiting.reason.as_deref()), ended) {
+            (Some("ErrImagePull" | "ImagePullBackOff" | "ErrImageNeverPull" | "InvalidImageName"), _) => {
+                return (format!("cannot pull the hub's image {image}"), true);
+            }
+            (Some("CrashLoopBackOff"), Some(ended)) => {
+                let message = format!(
+                    "the hub ended with exit code {} and waits to be started again; see the log of {name}",
+                    ended.exit_code
+                );
+                return (message, *restart_count >= 5);
+            }
+            (Some("CreateContainerConfigError" | "CreateContainerError"), _) => {
+                let why = waiting.and_then(|waiting| waiting.message.clone()).unwrap_or_default();
+                return (format!("the hub cannot be started: {why}"), true);
+            }
+            _ => {}
+        }
+    }
+    let unscheduled = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let unscheduled = unscheduled.filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
+    match unscheduled.last().and_then(|condition| condition.message.clone()) {
+        Some(why) => (format!("no node takes the hub: {why}"), false),
+        None => (format!("the hub's pod {name} is not ready yet"), false),
+    }
+}
+
+/// Are the routes in force?
+pub fn routes(view: HubView<'_>, generation: i64, before: &[Condition]) -> Judgement {
+    let judgement = |verdict, reason, message: &str| Judgement::new(ConditionType::RoutesAccepted, verdict, reason, message);
+    let Some(status) = view.status() else {
+        // A link that is down says nothing about routes that were in force a moment ago.
+        let known = before.iter().find(|condition| condition.type_ == ConditionType::RoutesAccepted.as_str());
+        return match known {
+            Some(known) if known.status == "True" && known.observed_generation == Some(generation) => {
+                judgement(Verdict::True, reason::ROUTES_IN_FORCE, &known.message)
+            }
+            _ => judgement(Verdict::Unknown, reason::HUB_UNREACHABLE, &unreachable(view.report)),
+        };
+    };
+    let configuration = &status.configuration;
+    if configuration.in_force == view.configuration_version {
+        return judgement(Verdict::True, reason::ROUTES_IN_FORCE, "every route is in force");
+    }
+    if configuration.offered == view.configuration_version && configuration.code != 200 {
+        let message = format!("the hub refused its configuration ({}): {}", configuration.code, configuration.description);
+        return judgement(Verdict::False, reason::CONFIGURATION_REFUSED, &message).stalled();
+    }
+    judgement(Verdict::Unknown, reason::PROGRESSING, "the hub has not read the newest configuration yet")
+}
+
+fn unreachable(report: Option<&HubReport>) -> String {
+    match report.and_then(|report| report.problem.as_deref()) {
+        Some(problem) => format!("the controller does not reach the hub: {problem}"),
+        None => "the hub has not said anything yet".to_owned(),
+    }
+}
+
+/// Is the place above reached? And the word for the printer column.
+pub fn upstream(view: HubView<'_>) -> (Judgement, &'static str) {
+    let judgement = |verdict, reason, message: String| Judgement::new(ConditionType::UpstreamConnected, verdict, reason, message);
+    if !view.has_upstream {
+        return (judgement(Verdict::False, reason::NO_UPSTREAM, "no upstream is configured".to_owned()), "None");
+    }
+    let Some(status) = view.status() else {
+        return (judgement(Verdict::Unknown, reason::HUB_UNREACHABLE, unreachable(view.report)), "Unknown");
+    };
+    match status.upstream.state {
+        UpstreamState::Connected => {
+            (judgement(Verdict::True, reason::CONNECTED, "the upstream is connected".to_owned()), "Connected")
+        }
+        // It has not read the configuration that brings the upstream.
+        UpstreamState::None => {
+            (judgement(Verdict::Unknown, reason::PROGRESSING, "the hub does not know of the upstream yet".to_owned()), "Unknown")
+        }
+        UpstreamState::Disconnected => {
+            let why = status.upstream.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
+            let message = format!("the upstream is not reached, messages wait on the hub's disk{why}");
+            (judgement(Verdict::False, reason::DISCONNECTED, message), "Disconnected")
+        }
+    }
+}
+
+/// Is every module as desired?
+pub fn modules(seen: &[Seen]) -> Judgement {
+    let judgement =
+        |verdict: bool, reason, message: String| Judgement::new(ConditionType::ModulesAvailable, verdict, reason, message);
+    let troubled: Vec<_> = seen
+        .iter()
+        .filter_map(|module| match &module.standing {
+            Standing::Trouble { reason, message, stalled } => Some((module, *reason, message, *stalled)),
+            _ => None,
+        })
+        .collect();
+    if let Some((_, reason, _, _)) = troubled.iter().find(|(.., stalled)| *stalled).or_else(|| troubled.first()) {
+        let stalled = troubled.iter().any(|(.., stalled)| *stalled);
+        let said = named(troubled.iter().map(|(module, _, message, _)| (module.status.name.as_str(), message.as_str())));
+        let judged = judgement(false, reason, said);
+        return if stalled { judged.stalled() } else { judged };
+    }
+    let starting = seen.iter().filter_map(|module| match &module.standing {
+        Standing::Starting { message } => Some((module.status.name.as_str(), message.as_str())),
+        _ => None,
+    });
+    let said = named(starting);
+    if said.is_empty() {
+        judgement(true, reason::MODULES_RUNNING, format!("{} of {} modules are as desired", seen.len(), seen.len()))
+    } else {
+        judgement(false, reason::MODULES_STARTING, said)
+    }
+}
+
+/// `filter: its image is being pulled; sensor: …`
+fn named<'n>(modules: impl Iterator<Item = (&'n str, &'n str)>) -> String {
+    let all: Vec<_> = modules.map(|(name, message)| format!("{name}: {message}")).collect();
+    let shown = all.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>().join("; ");
+    match all.len().saturating_sub(MAX_NAMED) {
+        0 => shown,
+        more => format!("{shown}; and {more} more"),
+    }
+}

@@ -1,0 +1,36 @@
+//! The routes of an EdgeDeployment, compiled by the same code that the hub runs.
+
+use edge_crds::EdgeDeploymentSpec;
+use edge_crds::condition::reason;
+use edge_protocol::configuration::RouteConfiguration;
+use edge_protocol::identity::ModuleName;
+use edge_routing::{RouteTable, warnings};
+
+use super::rejection::Problem;
+
+/// The routes as the hub reads them, and what to know about those that are accepted: (route, remark). Problems go to `problems`.
+pub(super) fn compile(
+    spec: &EdgeDeploymentSpec,
+    problems: &mut Vec<Problem>,
+) -> (Vec<RouteConfiguration>, Vec<(String, String)>) {
+    let routes: Vec<_> =
+        spec.routes.iter().map(|route| RouteConfiguration { name: route.name.clone(), route: route.route.clone() }).collect();
+    match RouteTable::compile(&routes) {
+        Ok(table) => {
+            // Modules whose names are no names have their own problem.
+            let modules: Vec<ModuleName> = spec.modules.iter().filter_map(|module| module.name.parse().ok()).collect();
+            let doubts = warnings(&table, &modules, spec.upstream.is_some());
+            let remarks = doubts.into_iter().map(|warning| (warning.route, warning.message)).collect();
+            (routes, remarks)
+        }
+        Err(errors) => {
+            problems.extend(errors.into_iter().map(|error| Problem {
+                reason: reason::INVALID_ROUTE,
+                field: format!("spec.routes[{}].route", error.route),
+                message: error.to_string(),
+                route: Some(error.route),
+            }));
+            (routes, Vec::new())
+        }
+    }
+}

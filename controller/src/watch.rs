@@ -1,0 +1,161 @@
+//! Watches: what happened to whom. Each has a task, a back-off and a heartbeat of its own, so that one that fails delays no other.
+//!
+//! Only metadata is watched, and nothing is kept but the generation of each EdgeDeployment: a reconcile reads what it needs.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{self, Poll};
+use std::time::Duration;
+
+use edge_crds::{EdgeDeployment, labels};
+use futures::{Stream, StreamExt, pin_mut};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{ApiResource, DynamicObject, PartialObjectMeta};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client, ResourceExt};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::hub_link::HubKey;
+use crate::metrics::Metrics;
+use crate::reconcile::child::Kind;
+
+/// Objects per page of a list.
+const PAGE_SIZE: u32 = 50;
+/// A watch that nobody has driven for this long is stuck. The server ends each watch after five minutes, so one that lives is driven
+/// at least that often.
+pub const STUCK_AFTER: Duration = Duration::from_mins(10);
+
+/// When each watch was last driven.
+#[derive(Debug)]
+pub struct Heartbeats {
+    start: Instant,
+    beats: Vec<(&'static str, AtomicU64)>,
+}
+
+impl Heartbeats {
+    fn new(kinds: Vec<&'static str>) -> Self {
+        Self { start: Instant::now(), beats: kinds.into_iter().map(|kind| (kind, AtomicU64::new(0))).collect() }
+    }
+
+    fn beat(&self, index: usize) {
+        if let Some((_, beat)) = self.beats.get(index) {
+            beat.store(self.start.elapsed().as_secs(), Ordering::Relaxed);
+        }
+    }
+
+    /// The kind whose watch is stuck, if one is.
+    pub fn stuck(&self) -> Option<&'static str> {
+        let now = self.start.elapsed().as_secs();
+        let is_stuck = |beat: &AtomicU64| now.saturating_sub(beat.load(Ordering::Relaxed)) > STUCK_AFTER.as_secs();
+        self.beats.iter().find(|(_, beat)| is_stuck(beat)).map(|(kind, _)| *kind)
+    }
+}
+
+/// Starts every watch, in each of `namespaces` or, if there are none, in all. Their tasks end with `changed`'s receiver.
+pub fn start(client: &Client, namespaces: &[String], changed: &mpsc::Sender<HubKey>, metrics: &Arc<Metrics>) -> Arc<Heartbeats> {
+    let scopes: Vec<Option<&str>> =
+        if namespaces.is_empty() { vec![None] } else { namespaces.iter().map(|namespace| Some(namespace.as_str())).collect() };
+    let mut kinds = vec![("EdgeDeployment", ApiResource::erase::<EdgeDeployment>(&())), ("Pod", ApiResource::erase::<Pod>(&()))];
+    kinds.extend(Kind::ALL.map(|kind| (kind.as_str(), kind.resource())));
+    let all: Vec<_> = scopes.iter().flat_map(|scope| kinds.iter().map(move |kind| (*scope, kind))).collect();
+    let heartbeats = Arc::new(Heartbeats::new(all.iter().map(|(_, (kind, _))| *kind).collect()));
+    for (index, (scope, (kind, resource))) in all.into_iter().enumerate() {
+        let api: Api<PartialObjectMeta<DynamicObject>> = match scope {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, resource),
+            None => Api::all_with(client.clone(), resource),
+        };
+        let watch =
+            Watch { index, kind, changed: changed.clone(), metrics: Arc::clone(metrics), heartbeats: Arc::clone(&heartbeats) };
+        tokio::spawn(watch.run(api));
+    }
+    heartbeats
+}
+
+struct Watch {
+    index: usize,
+    kind: &'static str,
+    changed: mpsc::Sender<HubKey>,
+    metrics: Arc<Metrics>,
+    heartbeats: Arc<Heartbeats>,
+}
+
+impl Watch {
+    async fn run(self, api: Api<PartialObjectMeta<DynamicObject>>) {
+        let is_main = self.kind == "EdgeDeployment";
+        let config = watcher::Config::default().page_size(PAGE_SIZE);
+        let config = if is_main { config } else { config.labels(&format!("app.kubernetes.io/managed-by={}", labels::MANAGER)) };
+        let events = watcher::watcher(api, config).default_backoff();
+        let events = Driven { inner: events.boxed(), heartbeats: Arc::clone(&self.heartbeats), index: self.index };
+        pin_mut!(events);
+        let mut generations = HashMap::new();
+        while let Some(event) = events.next().await {
+            let key = match event {
+                Ok(event) if is_main => changed_deployment(event, &mut generations),
+                Ok(event) => changed_child(event),
+                Err(error) => {
+                    self.metrics.watch_failed(self.kind);
+                    tracing::warn!(kind = self.kind, %error, "a watch broke and is begun anew");
+                    None
+                }
+            };
+            if let Some(key) = key
+                && self.changed.send(key).await.is_err()
+            {
+                return;
+            }
+        }
+    }
+}
+
+/// An EdgeDeployment counts as changed when its spec did, and when it is gone. Its status is ours.
+fn changed_deployment(
+    event: Event<PartialObjectMeta<DynamicObject>>,
+    generations: &mut HashMap<HubKey, (String, i64)>,
+) -> Option<HubKey> {
+    match event {
+        Event::Apply(object) | Event::InitApply(object) => {
+            let key = HubKey { namespace: object.namespace()?, deployment: object.name_any() };
+            let seen = (object.uid().unwrap_or_default(), object.metadata.generation.unwrap_or_default());
+            let is_going = object.metadata.deletion_timestamp.is_some();
+            let is_new = generations.insert(key.clone(), seen.clone()) != Some(seen);
+            (is_new || is_going).then_some(key)
+        }
+        Event::Delete(object) => {
+            let key = HubKey { namespace: object.namespace()?, deployment: object.name_any() };
+            generations.remove(&key);
+            Some(key)
+        }
+        Event::Init | Event::InitDone => None,
+    }
+}
+
+/// A child tells of its EdgeDeployment by its label.
+fn changed_child(event: Event<PartialObjectMeta<DynamicObject>>) -> Option<HubKey> {
+    match event {
+        Event::Apply(object) | Event::Delete(object) => {
+            let deployment = object.labels().get(labels::DEPLOYMENT)?.clone();
+            Some(HubKey { namespace: object.namespace()?, deployment })
+        }
+        // What a list brings was there before; the EdgeDeployments of the same moment ask for it.
+        Event::InitApply(_) | Event::Init | Event::InitDone => None,
+    }
+}
+
+/// A stream that notes when it is driven.
+struct Driven<S> {
+    inner: S,
+    heartbeats: Arc<Heartbeats>,
+    index: usize,
+}
+
+impl<S: Stream + Unpin> Stream for Driven<S> {
+    type Item = S::Item;
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Option<Self::Item>> {
+        self.heartbeats.beat(self.index);
+        Pin::new(&mut self.inner).poll_next(context)
+    }
+}
