@@ -59,7 +59,8 @@ command -v apt-get >/dev/null || die "these packages are missing, and there is n
 ((EUID == 0)) || die "these packages are missing; install them as root: apt-get install ${missing[*]}"
 
 # Services of a package that is new here would start at once, and at every boot.
-services_before=$(find /lib/systemd/system /etc/init.d -maxdepth 1 -printf '%f\n' 2>/dev/null | sort)
+services() { find /lib/systemd/system -maxdepth 1 -name '*.service' -printf '%f\n' 2>/dev/null || true; }
+services_before=$(services)
 policy=/usr/sbin/policy-rc.d
 if [[ ! -e $policy ]]; then
     printf '#!/bin/sh\nexit 101\n' >"$policy"
@@ -85,7 +86,7 @@ if ! apt install --no-install-recommends --no-remove "${missing[@]}" 2>/dev/null
 fi
 
 if [[ -d /run/systemd/system ]]; then
-    services_after=$(find /lib/systemd/system /etc/init.d -maxdepth 1 -printf '%f\n' 2>/dev/null | sort)
+    services_after=$(services)
     for service in containerd docker-registry mosquitto; do
         grep -qx "$service.service" <<<"$services_before" && continue
         grep -qx "$service.service" <<<"$services_after" || continue

@@ -76,9 +76,12 @@ waiting_reason() {
 }
 
 port_forward_works() {
-    kn port-forward pod/server "$1:8080" >"$work/forward" 2>&1 &
+    kn port-forward pod/server :8080 >"$work/forward" 2>&1 &
     background+=("$!")
-    eventually 10 says "hello from server" http_body 127.0.0.1 "$1"
+    eventually 10 grep -q '^Forwarding from 127' "$work/forward" || return
+    local port
+    port=$(sed -n 's/^Forwarding from 127.0.0.1:\([0-9]*\) .*/\1/p' "$work/forward")
+    says "hello from server" http_body 127.0.0.1 "$port"
 }
 
 # http_body ADDRESS PORT: without curl, which not every machine has.
@@ -108,7 +111,7 @@ check "an unknown name is refused at once" in_client sh -c 'timeout 2 nslookup n
 check "the node reaches a Service (inside)" "$CLUSTER_SCRIPTS/enter.sh" \
     bash -c "exec 3<>/dev/tcp/$(kn get service server --output 'jsonpath={.spec.clusterIP}')/80"
 check "logs are read" says "server started" kn logs server
-check "port-forward works" port_forward_works 18080
+check "port-forward works" port_forward_works
 
 "$CLUSTER_SCRIPTS/push-image.sh" "$work/busybox.tar" selftest/open:1
 "$CLUSTER_SCRIPTS/push-image.sh" "$work/busybox.tar" "$CLOSED_REGISTRY/selftest/closed:1"
