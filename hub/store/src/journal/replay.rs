@@ -11,7 +11,7 @@ use super::open::{Found, segment_of};
 use super::scan::{Scanner, Span, Step};
 use crate::control::{self, Snapshot};
 use crate::queue::QueueName;
-use crate::record::{Kind, QueueId, RecordRef};
+use crate::record::{self, FIXED_BYTES, Kind, QueueId, RecordRef};
 use crate::segment::RECORDS_AT;
 
 /// How the newest segment ended.
@@ -131,7 +131,7 @@ fn replay_segment(
         }
         // Where the next segment was begun, everything before had been synced, even if that one holds nothing.
         if is_newest && end_offset == Offset::MAX {
-            let torn = more || !ends_blank(found, position)?;
+            let torn = more || is_torn_record(found, position, expected)?;
             replayed.ending = match (more, torn) {
                 (true, _) => Ending::CutBeforeMore,
                 (false, true) => Ending::Cut,
@@ -173,12 +173,12 @@ fn proves_durable(span: Span, offset: Offset) -> io::Result<bool> {
     }
 }
 
-/// Are the bytes at `position` such as a segment has where nothing was written yet?
-fn ends_blank(found: &Found, position: u64) -> io::Result<bool> {
-    let mut bytes = [0; 64];
-    let rest = usize::try_from(found.header.segment_bytes.saturating_sub(position)).unwrap_or(bytes.len()).min(bytes.len());
-    let count = found.file.read_at(&mut bytes[..rest], position)?;
-    Ok(bytes[..count].iter().all(|byte| *byte == 0))
+/// Does something that meant to be the record of this offset stand at `position`? What an earlier use of the segment left there
+/// does not count: it is where records end in most segments.
+fn is_torn_record(found: &Found, position: u64, offset: Offset) -> io::Result<bool> {
+    let mut bytes = [0; FIXED_BYTES];
+    let count = found.file.read_at(&mut bytes, position)?;
+    Ok(record::claimed_offset(&bytes[..count]) == Some(offset))
 }
 
 /// What one record changes. Returns the numbers it has in its queues.
