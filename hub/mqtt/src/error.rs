@@ -66,7 +66,7 @@ pub enum Error {
     #[error("65535 publishes are unacknowledged; wait for a PUBACK before publishing more")]
     NoPacketId,
     /// The peer closed the connection.
-    #[error("the server closed the connection")]
+    #[error("the other side closed the connection")]
     Closed,
     /// The peer is silent.
     #[error("the server did not answer a ping within {waited:?}")]

@@ -40,6 +40,8 @@ pub(crate) enum Refused {
     Timeout,
     #[error("the connection ended before its CONNECT")]
     Ended(#[from] edge_mqtt::Error),
+    #[error("the connection ended before its first byte, as a probe's does")]
+    Probe,
     #[error("the first packet is not a CONNECT")]
     NotConnect,
     #[error("the first packet is not MQTT: {0}")]
@@ -61,7 +63,7 @@ impl Refused {
         match self {
             Self::Tls(_) => ConnectFailure::tls,
             Self::Timeout | Self::TakeOver => ConnectFailure::timeout,
-            Self::Ended(_) | Self::NotConnect | Self::Decode(_) | Self::Version => ConnectFailure::protocol,
+            Self::Ended(_) | Self::Probe | Self::NotConnect | Self::Decode(_) | Self::Version => ConnectFailure::protocol,
             Self::NotAuthenticated { .. } => ConnectFailure::not_authenticated,
             Self::TooMany(_) => ConnectFailure::too_many_clients,
             Self::Session(_) => ConnectFailure::storage,
@@ -72,7 +74,7 @@ impl Refused {
     fn code(&self) -> Option<ConnectAckReason> {
         match self {
             Self::Decode(DecodeError::InvalidClientId) => Some(ConnectAckReason::IdentifierRejected),
-            Self::Tls(_) | Self::Timeout | Self::Ended(_) | Self::NotConnect | Self::Decode(_) => None,
+            Self::Tls(_) | Self::Timeout | Self::Ended(_) | Self::Probe | Self::NotConnect | Self::Decode(_) => None,
             Self::Version => Some(ConnectAckReason::UnacceptableProtocolVersion),
             Self::NotAuthenticated { .. } => Some(ConnectAckReason::NotAuthorized),
             Self::TooMany(_) | Self::TakeOver | Self::Session(_) => Some(ConnectAckReason::ServiceUnavailable),
@@ -116,6 +118,7 @@ async fn first_packet(stream: TcpStream, tls: Option<TlsAcceptor>) -> Result<Fir
         None => Box::new(stream),
     };
     let mut link = Link::new(stream, MAX_CONNECT_BYTES);
+    let mut heard = false;
     loop {
         match link.decode() {
             Ok(Some((Packet::Connect(connect), _))) if connect.protocol.level() == MQTT_LEVEL_311 => {
@@ -128,7 +131,11 @@ async fn first_packet(stream: TcpStream, tls: Option<TlsAcceptor>) -> Result<Fir
             Err(error) => return Ok((link, Err(Refused::Decode(error)))),
             Ok(None) => {}
         }
-        link.exchange(true).await?;
+        match link.exchange(true).await {
+            Ok(_) => heard = true,
+            Err(edge_mqtt::Error::Closed) if !heard => return Err(Refused::Probe),
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
+use self::handshake::Refused;
 use crate::hub::Hub;
 use crate::listener;
 
@@ -49,6 +50,7 @@ pub(crate) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, hub: 
             match admitted {
                 None => {}
                 Some(Ok(client)) => client.serve().await,
+                Some(Err(refused @ Refused::Probe)) => tracing::debug!(%peer, "{refused}"),
                 Some(Err(refused)) => {
                     hub.metrics.connect_failed(refused.reason());
                     tracing::warn!(%peer, reason = crate::delivery::chain(&refused), "a connection was refused");
