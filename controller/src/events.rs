@@ -7,6 +7,7 @@
 //! An event that cannot be sent is logged and forgotten: nothing depends on one.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -55,6 +56,8 @@ impl News {
 pub struct Recorder {
     client: Client,
     instance: String,
+    /// Sets events of the same moment apart by name.
+    count: AtomicU32,
     /// When each sentence was last sent, by a hash of object and sentence. One owner: this struct.
     sent: Mutex<HashMap<[u8; 16], Timestamp>>,
 }
@@ -62,7 +65,7 @@ pub struct Recorder {
 impl Recorder {
     /// A recorder that calls itself `instance`.
     pub fn new(client: Client, instance: impl Into<String>) -> Self {
-        Self { client, instance: instance.into(), sent: Mutex::default() }
+        Self { client, instance: instance.into(), count: AtomicU32::new(0), sent: Mutex::default() }
     }
 
     /// Sends `news` about `regarding`, unless it was sent a while ago.
@@ -76,7 +79,12 @@ impl Recorder {
         let note = &news.note[..news.note.floor_char_boundary(MAX_NOTE_BYTES)];
         let event = Event {
             metadata: ObjectMeta {
-                name: Some(format!("{}.{:x}", &name[..cut], now.as_nanosecond())),
+                name: Some(format!(
+                    "{}.{:x}{:04x}",
+                    &name[..cut],
+                    now.as_millisecond(),
+                    self.count.fetch_add(1, Ordering::Relaxed) & 0xffff
+                )),
                 namespace: Some(namespace.clone()),
                 ..ObjectMeta::default()
             },

@@ -141,9 +141,9 @@ struct Teller {
 }
 
 impl Teller {
-    fn tell(&self, report: HubReport) {
+    fn tell(&self, report: &HubReport) {
         let before = locked(&self.reports).insert(self.key.clone(), report.clone());
-        let same = before.as_ref() == Some(&report);
+        let same = before.as_ref() == Some(report);
         // What does not fit into the channel is found by the next resync.
         if !same && self.changed.try_send(self.key.clone()).is_err() {
             tracing::debug!(deployment = self.key.deployment, "the queue of hub changes is full");
@@ -170,7 +170,7 @@ async fn run(target: LinkTarget, teller: Teller) {
         };
         let problem = chain(&failure);
         tracing::debug!(hub = target.host, problem, "the hub is not reached");
-        teller.tell(HubReport { status: None, problem: Some(problem) });
+        teller.tell(&HubReport { status: None, problem: Some(problem) });
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(LONGEST_WAIT);
     }
@@ -235,7 +235,7 @@ async fn listen(mut connection: edge_mqtt::Connection, teller: &Teller) -> LinkE
                     return LinkError::Status { reason: format!("it is larger than {MAX_STATUS_BYTES} bytes") };
                 }
                 match serde_json::from_slice::<HubStatus>(&message.payload) {
-                    Ok(status) => teller.tell(HubReport { status: Some(status), problem: None }),
+                    Ok(status) => teller.tell(&HubReport { status: Some(status), problem: None }),
                     Err(error) => return LinkError::Status { reason: error.to_string() },
                 }
             }

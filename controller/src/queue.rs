@@ -4,7 +4,7 @@
 //! - An object is reconciled by one task at a time, and at most [`MAX_AT_ONCE`] objects are.
 //! - A request while an object is being reconciled is kept: it runs once more.
 //! - Failures of one object delay that object alone: 1 s, doubled up to five minutes; a new request comes first all the same.
-//! - As many entries as there are EdgeDeployments.
+//! - There is one entry per EdgeDeployment.
 
 use std::collections::HashMap;
 use std::time::Duration;

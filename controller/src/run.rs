@@ -30,7 +30,7 @@ use crate::watch::{self, Heartbeats};
 /// Changes that wait to be queued. A full channel makes watches wait, which costs nothing but time.
 const CHANGES: usize = 256;
 /// Longest reconcile.
-const RECONCILE_TIMEOUT: Duration = Duration::from_secs(60);
+const RECONCILE_TIMEOUT: Duration = Duration::from_mins(1);
 /// What reconciles under way get to finish after SIGTERM; well inside the pod's grace period of 30 s.
 const DRAIN: Duration = Duration::from_secs(10);
 /// Where a pod learns how names resolve.
@@ -109,7 +109,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signal)?;
     let address = arguments.http_address;
     let listener = http::bind(address).await.map_err(|source| RunError::Listen { address, source })?;
-    let (changed, changes) = mpsc::channel(CHANGES);
+    let (changed, queue) = mpsc::channel(CHANGES);
     let identity = arguments.identity();
     let metrics = Arc::new(Metrics::default());
     let context = Arc::new(Context {
@@ -146,7 +146,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
     // The tasks of the watches are started only now: a replica that waits costs the API server nothing.
     let heartbeats = watch::start(&client, &namespaces, &changed, &metrics);
     let _ = state.heartbeats.set(heartbeats);
-    let mut work = Work { context, changes, queue: Queue::default(), running: JoinSet::new() };
+    let mut work = Work { context, changes: queue, queue: Queue::default(), running: JoinSet::new() };
     let lost = async {
         match &mut candidate {
             Some(candidate) => candidate.hold().await,

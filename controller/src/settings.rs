@@ -18,7 +18,7 @@ pub struct RunArguments {
     /// Pull policy of the operator's own image: Always, `IfNotPresent` or Never
     #[arg(long, env = "EDGE_IMAGE_PULL_POLICY", default_value = "IfNotPresent", value_parser = ["Always", "IfNotPresent", "Never"])]
     pub image_pull_policy: String,
-    /// Pull Secrets for the operator's own image, by name, in the namespaces of the EdgeDeployments; separated by commas
+    /// Pull Secrets for the operator's own image, by name, in the namespace of each EdgeDeployment; separated by commas
     #[arg(long, env = "EDGE_IMAGE_PULL_SECRETS", value_delimiter = ',')]
     pub image_pull_secrets: Vec<String>,
     /// Namespace of this pod; the Lease lives there

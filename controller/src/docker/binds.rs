@@ -6,7 +6,7 @@ use super::members::Place;
 use super::reader::{Reader, asks_for_nothing, member, quote};
 use super::remark::Remark;
 
-/// Longest path that is mounted from or to. Linux's own PATH_MAX is 4096; a pod's fields are read by people.
+/// Longest path that is mounted from or to. Linux itself allows 4096; a pod's fields are read by people.
 const MAX_PATH_BYTES: usize = 1024;
 /// Longest name of a named volume. Docker has no bound; ours keeps it recognisable inside an object name.
 const MAX_VOLUME_BYTES: usize = 128;
@@ -88,13 +88,11 @@ pub(super) fn read_mounts(value: &Value, reader: &mut Reader) -> Vec<Bind> {
 
 fn read_mount(path: String, value: &Value, reader: &mut Reader) -> Option<Bind> {
     let mount = reader.object(&path, value)?;
-    let kind = match member(mount, "Type") {
-        Some(kind) => reader.text(&format!("{path}.Type"), kind)?,
-        None => {
-            reader.problem(format!("{path}.Type"), "is missing: bind or volume is expected");
-            return None;
-        }
+    let Some(kind) = member(mount, "Type") else {
+        reader.problem(format!("{path}.Type"), "is missing: bind or volume is expected");
+        return None;
     };
+    let kind = reader.text(&format!("{path}.Type"), kind)?;
     let given = match member(mount, "Source") {
         Some(source) => reader.text(&format!("{path}.Source"), source)?,
         None => String::new(),

@@ -2,15 +2,15 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn read_json(value: Value) -> CreateOptions {
-    read(Some(&value)).unwrap_or_else(|problems| panic!("{problems:?}"))
+fn read_json(value: &Value) -> CreateOptions {
+    read(Some(value)).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
-fn problems(value: Value) -> Vec<String> {
-    read(Some(&value)).unwrap_err().into_iter().map(|problem| format!("{} {}", problem.path, problem.message)).collect()
+fn problems(value: &Value) -> Vec<String> {
+    read(Some(value)).unwrap_err().into_iter().map(|problem| format!("{} {}", problem.path, problem.message)).collect()
 }
 
-fn remarks(value: Value) -> Vec<String> {
+fn remarks(value: &Value) -> Vec<String> {
     read_json(value).remarks.iter().map(ToString::to_string).collect()
 }
 
@@ -30,29 +30,29 @@ fn nothing_can_be_said_in_six_ways() {
 #[test]
 fn a_string_is_read_like_the_object_it_holds() {
     let object = json!({"Env": ["A=1"], "HostConfig": {"Privileged": true}});
-    assert_eq!(read_json(json!(object.to_string())), read_json(object));
+    assert_eq!(read_json(&json!(object.to_string())), read_json(&object));
 }
 
 #[test]
 fn what_is_not_an_object_is_refused_with_its_kind() {
-    assert_eq!(problems(json!("[1]")), [" is a list, but a Docker container-create body is an object"]);
-    assert!(problems(json!("{'Env': []}"))[0].starts_with(" is not JSON: "));
+    assert_eq!(problems(&json!("[1]")), [" is a list, but a Docker container-create body is an object"]);
+    assert!(problems(&json!("{'Env': []}"))[0].starts_with(" is not JSON: "));
 }
 
 #[test]
 fn a_body_past_the_bounds_is_refused() {
-    assert!(problems(json!({"Env": ["x".repeat(MAX_BYTES)]}))[0].contains("larger than"));
-    assert!(problems(json!(" ".repeat(MAX_BYTES + 1)))[0].contains("larger than"));
+    assert!(problems(&json!({"Env": ["x".repeat(MAX_BYTES)]}))[0].contains("larger than"));
+    assert!(problems(&json!(" ".repeat(MAX_BYTES + 1)))[0].contains("larger than"));
     let mut deep = json!({});
     for _ in 0..MAX_DEPTH {
         deep = json!({ "a": deep });
     }
-    assert!(problems(deep)[0].contains("nested deeper"));
+    assert!(problems(&deep)[0].contains("nested deeper"));
 }
 
 #[test]
 fn every_supported_member_is_read() {
-    let read = read_json(json!({
+    let read = read_json(&json!({
         "Env": ["A=1", "B=x=y", "C="],
         "Cmd": ["run", "-v"],
         "Entrypoint": "/bin/app",
@@ -94,8 +94,8 @@ fn every_supported_member_is_read() {
 
 #[test]
 fn members_are_found_in_any_letter_case_and_the_exact_spelling_wins() {
-    assert_eq!(read_json(json!({"hostconfig": {"portBindings": {"1": null}}})).port_bindings.len(), 1);
-    let both = read_json(json!({"Env": ["A=exact"], "env": ["A=other"]}));
+    assert_eq!(read_json(&json!({"hostconfig": {"portBindings": {"1": null}}})).port_bindings.len(), 1);
+    let both = read_json(&json!({"Env": ["A=exact"], "env": ["A=other"]}));
     assert_eq!(both.env[0].value, "exact");
     assert_eq!(both.remarks[0].to_string(), "env was left out: Env stands beside it");
 }
@@ -107,7 +107,7 @@ fn values_that_ask_for_nothing_are_passed_over_in_silence() {
         "NetworkingConfig": {"EndpointsConfig": {"azure-iot-edge": {}}},
         "HostConfig": {"NetworkMode": "azure-iot-edge", "LogConfig": {}, "Links": []}
     });
-    assert_eq!(remarks(template), <[String; 0]>::default());
+    assert_eq!(remarks(&template), <[String; 0]>::default());
 }
 
 /// One row per way of asking for something that cannot be had as asked; the sentence is what the module's status says.
@@ -162,7 +162,7 @@ fn everything_left_out_is_named() {
         ),
     ];
     for (body, expected) in table {
-        assert_eq!(remarks(body.clone()), [expected], "{body}");
+        assert_eq!(remarks(&body), [expected], "{body}");
     }
 }
 
@@ -234,25 +234,25 @@ fn every_problem_names_its_member() {
         ),
     ];
     for (body, expected) in table {
-        assert_eq!(problems(body.clone()), [expected], "{body}");
+        assert_eq!(problems(&body), [expected], "{body}");
     }
 }
 
 #[test]
 fn all_problems_are_found_at_once() {
-    assert_eq!(problems(json!({"Env": 1, "WorkingDir": 2, "HostConfig": {"Binds": 3}})).len(), 3);
+    assert_eq!(problems(&json!({"Env": 1, "WorkingDir": 2, "HostConfig": {"Binds": 3}})).len(), 3);
 }
 
 #[test]
 fn a_volume_named_like_a_drive_is_a_volume() {
-    let read = read_json(json!({"HostConfig": {"Binds": ["c:/data", "d:/more:ro"]}}));
+    let read = read_json(&json!({"HostConfig": {"Binds": ["c:/data", "d:/more:ro"]}}));
     assert_eq!(read.binds[0], bind("HostConfig.Binds[0]", Source::Named("c".into()), "/data", false));
     assert!(read.binds[1].read_only);
 }
 
 #[test]
 fn users_are_numbers_and_root_is_zero() {
-    let user = |text: Value| read_json(json!({ "User": text })).user;
+    let user = |text: Value| read_json(&json!({ "User": text })).user;
     assert_eq!(user(json!("1000")), Some(User { uid: 1000, gid: None }));
     assert_eq!(user(json!(13622)), Some(User { uid: 13622, gid: None }));
     assert_eq!(user(json!("root")), Some(User { uid: 0, gid: None }));
@@ -262,6 +262,6 @@ fn users_are_numbers_and_root_is_zero() {
 
 #[test]
 fn a_hostile_text_is_quoted_short_and_without_control_characters() {
-    let said = &problems(json!({"HostConfig": {"Binds": [format!("/a:/b:\u{1b}[31m{}", "x".repeat(9000))]}}))[0];
+    let said = &problems(&json!({"HostConfig": {"Binds": [format!("/a:/b:\u{1b}[31m{}", "x".repeat(9000))]}}))[0];
     assert!(said.len() < 400 && !said.contains('\u{1b}'), "{said}");
 }

@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::build::ModulePod;
 use super::child::{Child, Kind, PodRef};
+use crate::events::News;
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,15 +84,6 @@ pub enum Action {
     },
 }
 
-/// What an event says of an action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EventKind {
-    /// One CamelCase word.
-    pub reason: &'static str,
-    /// What was done, in one CamelCase word.
-    pub action: &'static str,
-}
-
 impl Action {
     /// One sentence, without a full stop.
     pub fn sentence(&self) -> String {
@@ -113,23 +105,27 @@ impl Action {
         }
     }
 
-    /// The event to send once it is done; most need none, since they only accompany others.
-    pub const fn event(&self) -> Option<EventKind> {
-        let (reason, action) = match self {
-            Self::CreatePod(_) => ("ModuleStarted", "StartModule"),
-            Self::ReplacePod { .. } => ("ModuleReplaced", "ReplaceModule"),
-            Self::DeletePod { stopped: true, .. } => ("ModuleStopped", "StopModule"),
-            Self::DeletePod { stopped: false, .. } => ("ModuleRemoved", "RemoveModule"),
+    /// What to tell people once it is done; most actions only accompany others and are not worth an event.
+    pub fn news(&self) -> Option<News> {
+        let (reason, action, note) = match self {
+            Self::CreatePod(pod) => ("ModuleStarted", "StartModule", format!("Started module {}.", pod.module)),
+            Self::ReplacePod { new, why, .. } => {
+                ("ModuleReplaced", "ReplaceModule", format!("Stopped module {} to start it anew: {why}.", new.module))
+            }
+            Self::DeletePod { module, stopped: true, .. } => ("ModuleStopped", "StopModule", format!("Stopped module {module}.")),
+            Self::DeletePod { module, stopped: false, .. } => {
+                ("ModuleRemoved", "RemoveModule", format!("Removed module {module}."))
+            }
             Self::Apply { child, exists } => match (child.kind, *exists) {
-                (Kind::StatefulSet, false) => ("HubCreated", "CreateHub"),
-                (Kind::StatefulSet, true) => ("HubUpdated", "UpdateHub"),
-                (Kind::Claim, false) => ("VolumeCreated", "CreateVolume"),
-                (Kind::Claim, true) => ("VolumeUpdated", "UpdateVolume"),
+                (Kind::StatefulSet, false) => ("HubCreated", "CreateHub", format!("Created the hub {}.", child.name())),
+                (Kind::StatefulSet, true) => ("HubUpdated", "UpdateHub", format!("Updated the hub {}.", child.name())),
+                (Kind::Claim, false) => ("VolumeCreated", "CreateVolume", format!("Asked for volume {}.", child.name())),
+                (Kind::Claim, true) => ("VolumeUpdated", "UpdateVolume", format!("Updated volume {}.", child.name())),
                 _ => return None,
             },
             _ => return None,
         };
-        Some(EventKind { reason, action })
+        Some(News::normal(reason, action, note))
     }
 
     /// The module that it is about, where it is about one: a failure is then its alone.

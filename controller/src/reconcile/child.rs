@@ -131,9 +131,8 @@ impl Owner {
         match controller {
             Some(owner) if owner.uid == self.reference.uid => Ownership::Ours,
             Some(owner) if labelled && owner.kind == EDGE_DEPLOYMENT && owner.name == self.reference.name => Ownership::Previous,
-            Some(_) => Ownership::Foreign,
             None if labelled => Ownership::Unowned,
-            None => Ownership::Foreign,
+            _ => Ownership::Foreign,
         }
     }
 }

@@ -10,7 +10,7 @@ pub(super) fn would_shrink(wanted: &Value, found: &Value) -> bool {
 }
 
 /// Bytes of a quantity as claims have it: a whole number with one of the usual units.
-fn bytes(quantity: &str) -> Option<u128> {
+pub(super) fn bytes(quantity: &str) -> Option<u128> {
     let digits = quantity.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = quantity.split_at(digits);
     let factor: u128 = match unit {

@@ -201,13 +201,11 @@ fn read_identity(objects: &Objects, name: &str, problems: &mut Vec<Problem>) -> 
     let is_key = |key: &String| BASE64_STANDARD.decode(key).is_ok_and(|bytes| bytes.len() >= KEY_BYTES);
     let key = text(objects, name, "key").filter(is_key);
     let encryption = text(objects, name, "encryption-key").filter(is_key);
-    match (generation, key, encryption) {
-        (Some(generation), Some(key), Some(_)) => Some(Identity { generation, key: SymmetricKey::from_base64(key) }),
-        _ => {
-            problems.push(unusable(name, "a generation-id, and keys of 256 bits in base64 in key and encryption-key"));
-            None
-        }
-    }
+    let (Some(generation), Some(key), Some(_)) = (generation, key, encryption) else {
+        problems.push(unusable(name, "a generation-id, and keys of 256 bits in base64 in key and encryption-key"));
+        return None;
+    };
+    Some(Identity { generation, key: SymmetricKey::from_base64(key) })
 }
 
 fn unusable(name: &str, expected: &str) -> Problem {

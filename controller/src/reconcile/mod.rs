@@ -63,7 +63,7 @@ pub async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result
         return Ok(None);
     };
     if edge.status.as_ref().is_none_or(|status| status.conditions.is_empty()) {
-        // The watch brings it back at once, with a status that the next report can be compared to.
+        // Before anything that takes time: whoever looks meanwhile must not take silence for health.
         report::write(&context.client, &edge, &report::first(&edge, now)).await?;
     }
     let fetched = fetch::fetch(&context.client, &edge).await?;
@@ -205,11 +205,7 @@ async fn tell(
     let about: ObjectReference = edge.object_ref(&());
     let before = edge.status.clone().unwrap_or_default();
     let mut news: Vec<News> = Vec::new();
-    for action in &applied.done {
-        if let Some(kind) = action.event() {
-            news.push(News::normal(kind.reason, kind.action, report::news::sentence(&action.sentence())));
-        }
-    }
+    news.extend(applied.done.iter().filter_map(action::Action::news));
     if let Some(why) = material.renewed {
         news.push(News::normal("CertificateRenewed", "RenewCertificate", format!("Renewed the hub's certificate: {why}.")));
     }

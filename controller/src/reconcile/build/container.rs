@@ -1,6 +1,6 @@
 //! The module's own container.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use edge_crds::edge_deployment::ImagePullPolicy;
 use k8s_openapi::api::core::v1::{Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, SecurityContext, VolumeMount};
@@ -101,8 +101,8 @@ fn literal(text: &str) -> String {
 
 fn ports(module: &ValidModule) -> Vec<ContainerPort> {
     let bound = module.options.port_bindings.iter().map(|binding| binding.container);
-    let all: BTreeMap<Port, ()> = module.options.exposed_ports.iter().copied().chain(bound).map(|port| (port, ())).collect();
-    all.into_keys()
+    let all: BTreeSet<Port> = module.options.exposed_ports.iter().copied().chain(bound).collect();
+    all.into_iter()
         .map(|port| ContainerPort {
             container_port: i32::from(port.number),
             protocol: Some(port.protocol.as_str().to_owned()),

@@ -12,9 +12,13 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use super::network::{METRICS_PORT, MQTT_PORT};
 use super::{Part, hash, metadata};
 use crate::reconcile::child::{Child, Kind};
+use crate::reconcile::claim_size;
 use crate::reconcile::material::Material;
 use crate::reconcile::valid::ValidDeployment;
 use crate::settings::Settings;
+
+/// How much of the volume the journal may take; the rest is for sessions and what is being rewritten.
+const JOURNAL_PERCENT: u128 = 80;
 
 /// `hub.json`, and its version: a hash of it and of who may connect, so that whoever sees the version in force knows both.
 pub(super) fn hub_json(valid: &ValidDeployment, material: &Material, settings: &Settings) -> (String, String) {
@@ -48,11 +52,22 @@ pub(super) fn hub_json(valid: &ValidDeployment, material: &Material, settings: &
             }
         }),
         routes: valid.routes.clone(),
-        limits: Limits { max_clients: u32::try_from(valid.hub.max_clients).unwrap_or(1), ..Limits::default() },
+        limits: Limits {
+            max_clients: u32::try_from(valid.hub.max_clients).unwrap_or(1),
+            max_journal_bytes: journal_bytes(valid),
+        },
     };
     let identities: Vec<_> = identities(valid, material).modules;
     configuration.version = hash(&(&configuration, identities));
     (serde_json::to_string_pretty(&configuration).unwrap_or_default(), configuration.version)
+}
+
+/// The hub's share of its volume. Some storage ignores the size of a claim, so the hub must keep to it by itself; of a claim that
+/// somebody else made the size is not known, and the hub measures.
+fn journal_bytes(valid: &ValidDeployment) -> Option<u64> {
+    let storage = &valid.hub.storage;
+    let size = storage.existing_claim.is_none().then(|| claim_size::bytes(&storage.size().0)).flatten()?;
+    u64::try_from(size / 100 * JOURNAL_PERCENT).ok()
 }
 
 /// `identities.json`.

@@ -13,6 +13,7 @@ pub use hub::CONFIGURATION as HUB_CONFIGURATION;
 pub use pod::{MODULE_CONTAINER, ModulePod, WORKLOAD_CONTAINER, workload_image};
 pub(super) use pod::{own_labels, spec_hash};
 
+use std::fmt::Write;
 use std::net::IpAddr;
 
 use edge_crds::edge_deployment::DesiredStatus;
@@ -138,5 +139,11 @@ fn metadata(valid: &ValidDeployment, name: &str, part: Part<'_>) -> ObjectMeta {
 /// The first half of the SHA-256 of `content` as JSON: long enough to tell any two states apart, short enough to read.
 pub fn hash(content: &impl Serialize) -> String {
     let text = serde_json::to_string(content).unwrap_or_default();
-    digest(&SHA256, text.as_bytes()).as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    let digest = digest(&SHA256, text.as_bytes());
+    let mut shown = String::with_capacity(32);
+    for byte in &digest.as_ref()[..16] {
+        // Writing into a String cannot fail.
+        let _ = write!(shown, "{byte:02x}");
+    }
+    shown
 }

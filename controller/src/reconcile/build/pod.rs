@@ -197,10 +197,10 @@ fn is_free_annotation_key(key: &str) -> bool {
                 && label.len() <= 63
                 && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         };
-        let reserved = |domain: &&str| prefix == *domain || prefix.ends_with(&format!(".{domain}"));
+        let reserved = |domain: &str| prefix == domain || prefix.ends_with(&format!(".{domain}"));
         prefix.len() <= MAX_ANNOTATION_PREFIX
             && prefix.split('.').all(label)
-            && !RESERVED_ANNOTATIONS.iter().any(|domain| reserved(&domain))
+            && !RESERVED_ANNOTATIONS.iter().any(|domain| reserved(domain))
     });
     legal_name && legal_prefix
 }

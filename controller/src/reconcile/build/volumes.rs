@@ -1,6 +1,7 @@
 //! What is mounted into a module's container: Docker's binds and mounts, the user's own volumes, and the workload API's socket.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, EmptyDirVolumeSource, HostPathVolumeSource, PersistentVolumeClaimVolumeSource, SecretVolumeSource,
@@ -92,7 +93,8 @@ fn volume(valid: &ValidDeployment, bind: &Bind, name: &str) -> Volume {
         Source::HostPath(path) => {
             // Without a type the container runtime does as Docker does: it takes a file, a device or a directory as it is, and makes
             // a directory where there is nothing. A socket is the exception, since a directory in its place would help nobody.
-            let type_ = path.ends_with(".sock").then(|| "Socket".to_owned());
+            let is_socket = Path::new(path).extension().is_some_and(|extension| extension == "sock");
+            let type_ = is_socket.then(|| "Socket".to_owned());
             volume.host_path = Some(HostPathVolumeSource { path: path.clone(), type_ });
         }
         Source::Named(given) => {

@@ -100,9 +100,9 @@ fn hub_trouble(pod: &Pod) -> (String, bool) {
             _ => {}
         }
     }
-    let unscheduled = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    let unscheduled = unscheduled.filter(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
-    match unscheduled.last().and_then(|condition| condition.message.clone()) {
+    let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let unscheduled = conditions.find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
+    match unscheduled.and_then(|condition| condition.message.clone()) {
         Some(why) => (format!("no node takes the hub: {why}"), false),
         None => (format!("the hub's pod {name} is not ready yet"), false),
     }
