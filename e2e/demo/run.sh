@@ -115,10 +115,10 @@ kubectl wait "${edge[@]}" --for=condition=Ready --timeout="${READY_SECONDS}s" ||
 step "waiting for $ENOUGH readings of this run ($nonce) above $THRESHOLD at the site broker, and one that is filtered out"
 follow_until "$READINGS_SECONDS" is_enough deployment/site-broker ||
     die "$arrived of $ENOUGH readings arrived at the site broker within $READINGS_SECONDS s"
-follow_until "$READINGS_SECONDS" is_not_above "$DEPLOYMENT-tempsensor" ||
+follow_until "$READINGS_SECONDS" is_not_above "$DEPLOYMENT-tempsensor" --container=module ||
     die "the sensor sent nothing at or below $THRESHOLD within $READINGS_SECONDS s, so there was nothing to filter"
 
-kubectl logs --namespace "$NAMESPACE" "$DEPLOYMENT-tempsensor" | grep -F "\"nonce\": \"$nonce\"" >"$work/sent.log"
+kubectl logs --namespace "$NAMESPACE" "$DEPLOYMENT-tempsensor" --container=module | grep -F "\"nonce\": \"$nonce\"" >"$work/sent.log"
 kubectl logs --namespace "$NAMESPACE" deployment/site-broker | grep -F "\"nonce\":\"$nonce\"" >"$work/arrived.log"
 readings <"$work/sent.log" >"$work/sent"
 above "$THRESHOLD" <"$work/sent" >"$work/sent-above"
