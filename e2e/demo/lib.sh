@@ -15,8 +15,12 @@ DEPLOYMENT=line-7
 
 say() { printf '%s\n' "$*"; }
 
+# What a script died of; for traps, since much may be printed after the error itself.
+FAILURE=
+
 die() {
-    printf 'error: %s\n' "$*" >&2
+    FAILURE=$*
+    printf 'error: %s\n' "$FAILURE" >&2
     exit 1
 }
 

@@ -39,7 +39,7 @@ finish() {
     rm -rf "$work"
     if ((status != 0)); then
         [[ -n $clusterless ]] || diagnose 2>&1 || true
-        printf '\nthe demo failed in step %d of %d, after %d s; the reason stands above\n' "$number" "$STEPS" "$SECONDS" >&2
+        printf '\nthe demo failed in step %d of %d, after %d s: %s\n' "$number" "$STEPS" "$SECONDS" "${FAILURE:-the reason stands above}" >&2
     fi
     exit "$status"
 }

@@ -77,7 +77,7 @@ async def send_readings(client, interval, count, nonce):
     """Sends `count` readings, or for ever when it is 0."""
     await client.connect()
     log.info("connected; one reading every %s s to output %s", interval, OUTPUT)
-    temperature = 22.0
+    temperature = (COLDEST + HOTTEST) / 2
     sequence = 0
     while count == 0 or sequence < count:
         sequence += 1
