@@ -16,6 +16,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_rustls::TlsConnector;
 
+use super::identity::{IdentityError, read_trust_bundle};
+
 /// Pause between two tries. There is nothing to be told by: neither side of a socket says that it has come up.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The request, with the version that every IoT SDK knows.
@@ -53,10 +55,13 @@ pub struct SocketSilent {
 /// Why the hub cannot be reached yet.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
-    /// There is no certificate to verify it with.
-    #[error("failed to read the trust bundle: {0}")]
-    TrustBundle(io::Error),
-    /// The certificate to verify it with is none.
+    /// There is nothing to verify it with.
+    #[error("there is no trust bundle")]
+    NoTrustBundle,
+    /// What it should be verified with is unusable.
+    #[error(transparent)]
+    TrustBundle(#[from] IdentityError),
+    /// A certificate to verify it with is none.
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// Its name is none that a certificate could have.
@@ -120,8 +125,8 @@ async fn ask(socket: &Path) -> io::Result<()> {
 
 /// One TLS handshake, verified as a module would: the host's name against the trust bundle, which is read anew each time.
 async fn shake_hands(hub: &Hub, trust_bundle: &Path) -> Result<(), HubError> {
-    let pem = std::fs::read(trust_bundle).map_err(HubError::TrustBundle)?;
-    let config: Arc<ClientConfig> = edge_mqtt::client_config(&pem)?;
+    let pem = read_trust_bundle(trust_bundle)?.ok_or(HubError::NoTrustBundle)?;
+    let config: Arc<ClientConfig> = edge_mqtt::client_config(pem.as_bytes())?;
     let name = ServerName::try_from(hub.host.clone()).map_err(|_| HubError::Name(hub.host.clone()))?;
     let stream = TcpStream::connect((hub.host.as_str(), hub.port)).await.map_err(|source| connect_error(hub, source))?;
     let mut stream = TlsConnector::from(config).connect(name, stream).await.map_err(|source| connect_error(hub, source))?;
