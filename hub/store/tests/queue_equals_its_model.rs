@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use edge_store::{AppendError, Journal, QueueReader};
 use proptest::prelude::*;
-use proptest::test_runner::TestCaseError;
+use proptest::test_runner::{FileFailurePersistence, TestCaseError};
 use support::{MemoryDisk, Operation, close_and_read, open, queue, read_to_end};
 
 const QUEUES: [&str; 3] = ["a", "b", "modules/c/inputs/in"];
@@ -199,8 +199,28 @@ impl World {
         self.again[at] = self.handed_out[at].iter().map(|(_, number)| *number).collect();
     }
 
+    /// Closes in order: what was settled must not come again, up to the first record that was not.
+    async fn close(&mut self) -> Result<(), TestCaseError> {
+        // A full journal may have no room left to say how far the queues are.
+        let has_room = self.journal.problem().borrow().is_none();
+        self.journal.close().await;
+        for (model, _) in self.model.iter_mut().zip(QUEUES).filter(|_| has_room) {
+            let first_waiting =
+                model.iter().position(|appended| appended.acknowledged && !appended.settled).unwrap_or(model.len());
+            let mut at = 0;
+            model.retain(|appended| {
+                at += 1;
+                at > first_waiting || !appended.settled
+            });
+        }
+        self.reopen().await
+    }
+
     /// Opens again and compares all that waits with the model; then takes what is there for granted.
     async fn reopen(&mut self) -> Result<(), TestCaseError> {
+        for usage in self.journal.usage().queues {
+            prop_assert_eq!(usage.lost, 0);
+        }
         self.readers.clear();
         let (journal, recovery) = open(&self.disk);
         prop_assert_eq!(recovery.corrupt_records, 0, "nothing was damaged");
@@ -292,10 +312,7 @@ impl World {
                 self.rewind(queue);
                 Ok(())
             }
-            Op::Close => {
-                self.journal.close().await;
-                self.reopen().await
-            }
+            Op::Close => self.close().await,
             Op::Kill => {
                 self.disk.kill_process();
                 self.reopen().await
@@ -307,7 +324,11 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 128,
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("proptest-regressions"))),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn a_queue_holds_what_was_acknowledged_and_not_settled_in_order(ops in ops()) {
@@ -318,8 +339,7 @@ proptest! {
                 world.run(op).await?;
             }
             world.disk.mend();
-            world.journal.close().await;
-            world.reopen().await
+            world.close().await
         })?;
     }
 }

@@ -228,6 +228,8 @@ impl QueueReader {
 
     fn move_cursor(&mut self, cursor: Cursor) {
         self.cursor = cursor;
+        // After a rewind, what is settled meanwhile need not be read again, and may be gone.
+        self.next_number = self.next_number.max(cursor.number);
         let mut ledger = self.shared.ledger();
         let tell_writer = ledger.settle(self.queue, cursor);
         let room = ledger.full && ledger.could_free();
