@@ -39,7 +39,7 @@ finish() {
     rm -rf "$work"
     if ((status != 0)); then
         [[ -n $clusterless ]] || diagnose 2>&1 || true
-        printf '\nthe demo failed in step %d of %d, after %d s: %s\n' "$number" "$STEPS" "$SECONDS" "${FAILURE:-the reason stands above}" >&2
+        ((number == 0)) || printf '\nthe demo failed in step %d of %d, after %d s: %s\n' "$number" "$STEPS" "$SECONDS" "${FAILURE:-the reason stands above}" >&2
     fi
     exit "$status"
 }
@@ -140,7 +140,7 @@ say "the last messages at the site broker:"
 tail -n "$ENOUGH" "$work/arrived.log"
 say
 say "$(wc -l <"$work/sent") readings sent, $(wc -l <"$work/sent-above") of them above $THRESHOLD, $(wc -l <"$work/arrived") arrived: none at or below the threshold, none lost, in order. $SECONDS s in all."
-kubeconfig=
+kubeconfig=" (with CLUSTER=current)"
 [[ $CLUSTER == current ]] || kubeconfig=" (or export KUBECONFIG=${EDGE_CLUSTER_DIR:-$EDGE_CACHE/cluster}/kubeconfig)"
 say
 say "Look around$kubeconfig:"
