@@ -1,7 +1,7 @@
 //! Events: what was done and what was seen, as sentences about the EdgeDeployment, where `kubectl describe` shows them.
 //!
 //! # Bounds
-//! - The same sentence about the same object is sent at most once in [`QUIET`]: a module that crashes every ten seconds is one event.
+//! - What was seen is told at most once in [`QUIET`] in the same words about the same object: a module that crashes every ten seconds is one event.
 //! - At most [`MAX_REMEMBERED`] sentences are remembered; when there are more, the oldest are forgotten.
 //!
 //! An event that cannot be sent is logged and forgotten: nothing depends on one.
@@ -38,17 +38,24 @@ pub struct News {
     pub action: &'static str,
     /// A sentence.
     pub note: String,
+    /// Is it something that was done, rather than seen? Then it is told every time.
+    pub is_deed: bool,
 }
 
 impl News {
     /// Good news, or neither.
     pub const fn normal(reason: &'static str, action: &'static str, note: String) -> Self {
-        Self { is_warning: false, reason, action, note }
+        Self { is_warning: false, reason, action, note, is_deed: false }
     }
 
     /// Bad news.
     pub const fn warning(reason: &'static str, action: &'static str, note: String) -> Self {
-        Self { is_warning: true, reason, action, note }
+        Self { is_warning: true, reason, action, note, is_deed: false }
+    }
+
+    /// Something that was done. Deeds are bounded by themselves: no loop of ours does one more often than once a minute.
+    pub const fn deed(reason: &'static str, action: &'static str, note: String) -> Self {
+        Self { is_warning: false, reason, action, note, is_deed: true }
     }
 }
 
@@ -70,7 +77,7 @@ impl Recorder {
 
     /// Sends `news` about `regarding`, unless it was sent a while ago.
     pub async fn send(&self, regarding: &ObjectReference, news: News, now: Timestamp) {
-        if !self.is_new(regarding, &news, now) {
+        if !news.is_deed && !self.is_new(regarding, &news, now) {
             return;
         }
         let namespace = regarding.namespace.clone().unwrap_or_default();

@@ -125,7 +125,7 @@ impl Action {
             },
             _ => return None,
         };
-        Some(News::normal(reason, action, note))
+        Some(News::deed(reason, action, note))
     }
 
     /// The module that it is about, where it is about one: a failure is then its alone.

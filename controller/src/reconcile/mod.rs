@@ -207,7 +207,7 @@ async fn tell(
     let mut news: Vec<News> = Vec::new();
     news.extend(applied.done.iter().filter_map(action::Action::news));
     if let Some(why) = material.renewed {
-        news.push(News::normal("CertificateRenewed", "RenewCertificate", format!("Renewed the hub's certificate: {why}.")));
+        news.push(News::deed("CertificateRenewed", "RenewCertificate", format!("Renewed the hub's certificate: {why}.")));
     }
     news.extend(
         applied.failed.iter().map(|failure: &Failure| {

@@ -113,12 +113,9 @@ pub fn routes(view: HubView<'_>, generation: i64, before: &[Condition]) -> Judge
     let judgement = |verdict, reason, message: &str| Judgement::new(ConditionType::RoutesAccepted, verdict, reason, message);
     let Some(status) = view.status() else {
         // A link that is down says nothing about routes that were in force a moment ago.
-        let known = before.iter().find(|condition| condition.type_ == ConditionType::RoutesAccepted.as_str());
-        return match known {
-            Some(known) if known.status == "True" && known.observed_generation == Some(generation) => {
-                judgement(Verdict::True, reason::ROUTES_IN_FORCE, &known.message)
-            }
-            _ => judgement(Verdict::Unknown, reason::HUB_UNREACHABLE, &unreachable(view.report)),
+        return match in_force_before(before, generation) {
+            Some(message) => judgement(Verdict::True, reason::ROUTES_IN_FORCE, message),
+            None => judgement(Verdict::Unknown, reason::HUB_UNREACHABLE, &unreachable(view.report)),
         };
     };
     let configuration = &status.configuration;
@@ -129,7 +126,17 @@ pub fn routes(view: HubView<'_>, generation: i64, before: &[Condition]) -> Judge
         let message = format!("the hub refused its configuration ({}): {}", configuration.code, configuration.description);
         return judgement(Verdict::False, reason::CONFIGURATION_REFUSED, &message).stalled();
     }
-    judgement(Verdict::Unknown, reason::PROGRESSING, "the hub has not read the newest configuration yet")
+    // For the same spec the configuration changes when the operator does, and then the routes are still those in force.
+    match in_force_before(before, generation) {
+        Some(message) => judgement(Verdict::True, reason::ROUTES_IN_FORCE, message),
+        None => judgement(Verdict::Unknown, reason::PROGRESSING, "the hub has not read the newest configuration yet"),
+    }
+}
+
+/// What the condition said when the routes of this very generation were in force.
+fn in_force_before(before: &[Condition], generation: i64) -> Option<&str> {
+    let known = before.iter().find(|condition| condition.type_ == ConditionType::RoutesAccepted.as_str())?;
+    (known.status == "True" && known.observed_generation == Some(generation)).then_some(known.message.as_str())
 }
 
 fn unreachable(report: Option<&HubReport>) -> String {

@@ -152,7 +152,9 @@ fn running(wanted: &Wanted<'_>, pod: &Pod, container: Option<&ContainerStatus>, 
                 _ => Look::plain(RuntimeStatus::Running, Standing::AsDesired),
             }
         }
-        Some(ContainerState { terminated: Some(ended), .. }) => after_the_end(wanted, status, ended.exit_code),
+        Some(ContainerState { terminated: Some(ended), .. }) => {
+            after_the_end(wanted, status, container.map_or(0, |container| container.restart_count), ended.exit_code)
+        }
         Some(ContainerState { waiting: Some(waiting), .. }) => {
             let why = waiting.reason.as_deref().unwrap_or_default();
             waiting_for(wanted, why, waiting.message.as_deref().unwrap_or_default(), container, pod, now)
@@ -161,7 +163,7 @@ fn running(wanted: &Wanted<'_>, pod: &Pod, container: Option<&ContainerStatus>, 
     }
 }
 
-fn after_the_end(wanted: &Wanted<'_>, status: &PodStatus, exit_code: i32) -> Look {
+fn after_the_end(wanted: &Wanted<'_>, status: &PodStatus, restarts: i32, exit_code: i32) -> Look {
     let lost = status.phase.as_deref() == Some("Failed") && status.reason.is_some();
     let again = match wanted.policy {
         RestartPolicy::Always => true,
@@ -171,8 +173,7 @@ fn after_the_end(wanted: &Wanted<'_>, status: &PodStatus, exit_code: i32) -> Loo
     match (again, exit_code) {
         (true, code) => {
             let why = status.reason.as_ref().filter(|_| lost).map(|reason| format!(" ({reason})")).unwrap_or_default();
-            let message = format!("it ended with exit code {code}{why} and will be started again");
-            Look::trouble(RuntimeStatus::Backoff, reason::MODULE_FAILED, message, false)
+            will_be_started_again(&format!(" with exit code {code}{why}"), restarts)
         }
         (false, 0) => Look::plain(RuntimeStatus::Stopped, Standing::AsDesired),
         (false, code) => {
@@ -180,6 +181,12 @@ fn after_the_end(wanted: &Wanted<'_>, status: &PodStatus, exit_code: i32) -> Loo
             Look::trouble(RuntimeStatus::Failed, reason::MODULE_FAILED, message, true)
         }
     }
+}
+
+/// The same words between the end and the back-off, and during it: one status, not two in turn.
+fn will_be_started_again(how: &str, restarts: i32) -> Look {
+    let message = format!("it ended{how} and will be started again");
+    Look::trouble(RuntimeStatus::Backoff, reason::MODULE_FAILED, message, restarts >= STALLED_AFTER_RESTARTS)
 }
 
 fn waiting_for(
@@ -193,8 +200,7 @@ fn waiting_for(
     match why {
         "CrashLoopBackOff" => {
             let restarts = container.map_or(0, |container| container.restart_count);
-            let message = format!("it ended{} and waits to be started again", with_code(container));
-            Look::trouble(RuntimeStatus::Backoff, reason::MODULE_FAILED, message, restarts >= STALLED_AFTER_RESTARTS)
+            will_be_started_again(&with_code(container), restarts)
         }
         "ErrImagePull"
         | "ImagePullBackOff"
@@ -223,8 +229,9 @@ fn image_trouble(image: &str, why: &str, message: &str, pod: &Pod, now: Timestam
             Look::trouble(RuntimeStatus::Failed, reason::IMAGE_UNAVAILABLE, message, true)
         }
         _ => {
-            // While the kubelet backs off it only repeats the image's name; the cause was in the message before.
-            let cause = if why == "ImagePullBackOff" { String::new() } else { after_colon(message) };
+            // While it backs off the kubelet wraps the cause; unwrapped it is the same text in both states, and one status.
+            let cause = message.split_once("ErrImagePull: ").map_or(message, |(_, cause)| cause);
+            let cause = if why == "ImagePullBackOff" && cause == message { String::new() } else { after_colon(cause) };
             let message = format!("cannot pull image {image}{cause}");
             Look::until_the_deadline(RuntimeStatus::Failed, reason::IMAGE_UNAVAILABLE, message, pod, now)
         }

@@ -79,11 +79,15 @@ fn word(reason: &str) -> &'static str {
     edge_crds::condition::reason::ALL.into_iter().find(|known| *known == reason).unwrap_or("Stalled")
 }
 
-/// `text` as a sentence.
+/// `text` as a sentence. One that begins with a field keeps its first letter.
 pub fn sentence(text: &str) -> String {
+    let text = text.trim_end_matches('.');
+    let first_word = text.split_whitespace().next().unwrap_or_default();
     let mut characters = text.chars();
-    let first: String = characters.next().into_iter().flat_map(char::to_uppercase).collect();
-    format!("{first}{}.", characters.as_str().trim_end_matches('.'))
+    match characters.next() {
+        Some(first) if !first_word.contains(['.', '[']) => format!("{}{}.", first.to_uppercase(), characters.as_str()),
+        _ => format!("{text}."),
+    }
 }
 
 #[cfg(test)]
