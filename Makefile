@@ -46,6 +46,9 @@ $(DENY):
 test: ## everything that a release needs; starts the local cluster
 	@e2e/test.sh
 
+test-sdk: ## the public Python SDK against a hub without a cluster: forwarding, kill -9, broker outage
+	@e2e/sdk-smoke/run.sh
+
 image: ## build the image of controller, hub and sidecar into the cache; PROFILE=fast for a quicker build
 	@e2e/images/build-operator.sh
 
