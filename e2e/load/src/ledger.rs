@@ -69,7 +69,9 @@ mod tests {
 
     fn after(numbers: &[u64]) -> Ledger {
         let mut ledger = Ledger::default();
-        numbers.iter().for_each(|number| ledger.arrived(&body(*number, 64)));
+        for number in numbers {
+            ledger.arrived(&body(*number, 64));
+        }
         ledger
     }
 

@@ -61,7 +61,7 @@ pub(crate) enum Error {
         /// How far we got.
         acknowledged: u64,
     },
-    /// The hub broke its promise that PUBACKs come in the order of the PUBLISHes.
+    /// The hub broke its promise that PUBACKs come in the order of what was published.
     #[error("message {expected} was next, and another was acknowledged")]
     Order {
         /// The message whose PUBACK was due.
