@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use edge_store::disk::{Disk, DiskFile, DiskLock};
 use edge_store::{Journal, JournalOptions, QueueName, QueueReader, ReadError, Record, Recovery};
+use tokio::sync::Semaphore;
 
 /// What a disk writes as a whole or not at all.
 const SECTOR: usize = 512;
@@ -51,6 +52,30 @@ struct State {
     counts: BTreeMap<&'static str, u64>,
     /// Syncs do nothing, as if they had been forgotten in the code under test.
     syncs_lie: bool,
+    /// Syncs wait at it.
+    gate: Option<Arc<Gate>>,
+}
+
+/// Holds syncs back until released.
+pub struct Gate {
+    is_open: Mutex<bool>,
+    opened: Condvar,
+    /// A permit per sync that came to the gate.
+    reached: Semaphore,
+}
+
+/// Opens the gate; also when dropped, so that a failing test does not hang.
+pub struct Release(Arc<Gate>);
+
+impl Release {
+    pub fn release(self) {}
+}
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        *self.0.is_open.lock().unwrap() = true;
+        self.0.opened.notify_all();
+    }
 }
 
 /// A disk in memory. Clones are the same disk.
@@ -89,6 +114,19 @@ impl MemoryDisk {
 
     pub fn let_syncs_lie(&self) {
         self.state().syncs_lie = true;
+    }
+
+    /// Syncs wait from now on until what is returned is released.
+    pub fn hold_syncs(&self) -> Release {
+        let gate = Arc::new(Gate { is_open: Mutex::new(false), opened: Condvar::new(), reached: Semaphore::new(0) });
+        self.state().gate = Some(Arc::clone(&gate));
+        Release(gate)
+    }
+
+    /// Returns once a sync waits.
+    pub async fn sync_is_held(&self) {
+        let gate = self.state().gate.clone().unwrap();
+        gate.reached.acquire().await.unwrap().forget();
     }
 
     /// Successful data syncs so far.
@@ -219,6 +257,12 @@ impl DiskFile for MemoryFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        let gate = self.disk.state().gate.clone();
+        if let Some(gate) = gate {
+            gate.reached.add_permits(1);
+            let is_open = gate.is_open.lock().unwrap();
+            drop(gate.opened.wait_while(is_open, |is_open| !*is_open).unwrap());
+        }
         let mut state = self.disk.state();
         state.check_era(self.era)?;
         state.attempt(Operation::Sync)?;
