@@ -58,6 +58,17 @@ fn find(disk: &MemoryDisk, number: u32) -> (String, usize) {
     found.next().unwrap()
 }
 
+/// The numbers of the records that a file holds.
+fn numbers_in(disk: &MemoryDisk, name: &str) -> Vec<u32> {
+    let bytes = disk.bytes(name);
+    let starts = (0..bytes.len()).filter(|at| bytes[*at] == b'<');
+    let numbers = starts.filter_map(|at| {
+        let digits = bytes[at + 1..].split(|byte| *byte == b'>').next()?;
+        std::str::from_utf8(digits).ok()?.parse().ok()
+    });
+    numbers.collect()
+}
+
 /// Changes one byte at so many bytes from the beginning of a record's payload.
 fn flip(disk: &MemoryDisk, number: u32, distance: isize) {
     let (name, at) = find(disk, number);
@@ -176,7 +187,7 @@ async fn damage_in_an_older_segment_is_met_when_it_is_read_and_skips_exactly_wha
 async fn damage_at_the_end_of_an_older_segment_does_not_reach_the_next() {
     let disk = disk_with(0..MANY).await;
     let (first, _) = find(&disk, 0);
-    let last = (0..MANY).take_while(|number| find(&disk, *number).0 == first).last().unwrap();
+    let last = *numbers_in(&disk, &first).last().unwrap();
     let (_, at) = find(&disk, last - 1);
     disk.damage(&first, |bytes| bytes[at..].fill(0));
     let (_, records, lost, _) = read_a(&disk).await;
@@ -205,7 +216,7 @@ async fn damage_to_records_of_one_queue_is_no_loss_to_another() {
 async fn file_cut_short_loses_what_stood_beyond_the_cut() {
     let disk = disk_with(0..MANY).await;
     let (first, at) = find(&disk, 100);
-    let last = (0..MANY).take_while(|number| find(&disk, *number).0 == first).last().unwrap();
+    let last = *numbers_in(&disk, &first).last().unwrap();
     disk.damage(&first, |bytes| bytes.truncate(at + 10));
     let (_, records, lost, _) = read_a(&disk).await;
     assert_eq!(records, payloads((0..100).chain(last + 1..MANY)));
@@ -216,7 +227,7 @@ async fn file_cut_short_loses_what_stood_beyond_the_cut() {
 async fn missing_segment_loses_exactly_what_it_held() {
     let disk = disk_with(0..MANY).await;
     let (name, _) = find(&disk, MANY / 2);
-    let held: Vec<_> = (0..MANY).filter(|number| find(&disk, *number).0 == name).collect();
+    let held = numbers_in(&disk, &name);
     disk.lose(&name);
     let (_, records, lost, _) = read_a(&disk).await;
     assert_eq!(records, payloads((0..MANY).filter(|number| !held.contains(number))));
@@ -239,7 +250,7 @@ async fn damaged_header_is_read_from_its_copy() {
 async fn segment_without_a_readable_header_is_set_aside_and_the_others_are_read() {
     let disk = disk_with(0..MANY).await;
     let (name, _) = find(&disk, MANY / 2);
-    let held: Vec<_> = (0..MANY).filter(|number| find(&disk, *number).0 == name).collect();
+    let held = numbers_in(&disk, &name);
     disk.damage(&name, |bytes| bytes[..HEAD_BYTES].fill(0x55));
     let bytes = disk.bytes(&name);
     let (recovery, records, lost, _) = read_a(&disk).await;
