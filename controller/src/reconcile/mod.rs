@@ -11,12 +11,16 @@ mod claim_size;
 mod compare;
 mod error;
 pub mod fetch;
+#[cfg(test)]
+mod fixture;
 pub mod material;
 pub mod plan;
 mod registry;
 pub mod rejection;
 pub mod report;
 mod routes;
+#[cfg(test)]
+mod tests;
 pub mod valid;
 pub mod validate;
 

@@ -44,11 +44,13 @@ pub fn validate(edge: &EdgeDeployment, secrets: &BTreeMap<String, Option<Secret>
     let upstream = upstream(edge, secrets, &mut problems);
     let registry = registry::configuration(edge, secrets, &mut problems);
     Rejection::verdict(problems)?;
-    let (Ok(device), Some(reference)) = (device, edge.controller_owner_ref(&())) else {
+    let (Ok(device), Some(mut reference)) = (device, edge.controller_owner_ref(&())) else {
         // An object from the API server has a name and a uid.
         let problem = Problem::new(reason::INVALID_SPEC, "metadata", format!("is not that of a stored {KIND}"));
         return Err(Rejection::of(problem));
     };
+    // `kubectl delete --cascade=foreground` then waits until the children are gone.
+    reference.block_owner_deletion = Some(true);
     Ok(ValidDeployment {
         names,
         namespace: edge.namespace().unwrap_or_default(),

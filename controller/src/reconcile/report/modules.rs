@@ -329,7 +329,7 @@ fn history(container: Option<&ContainerStatus>) -> ModuleStatus {
 fn next_restart(container: Option<&ContainerStatus>, runtime: RuntimeStatus) -> Option<Time> {
     let container = container.filter(|_| runtime == RuntimeStatus::Backoff)?;
     let ended = [&container.state, &container.last_state].into_iter().find_map(|state| state.as_ref()?.terminated.as_ref())?;
-    let doublings = u32::try_from(container.restart_count.saturating_sub(1)).ok()?.min(5);
+    let doublings = u32::try_from(container.restart_count.saturating_sub(1).max(0)).ok()?.min(5);
     let wait = if container.restart_count == 0 { 0 } else { (10_i64 << doublings).min(300) };
     let at = ended.finished_at.as_ref()?.0.checked_add(SignedDuration::from_secs(wait)).ok()?;
     Some(Time(at))

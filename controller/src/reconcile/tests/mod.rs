@@ -1,0 +1,5 @@
+mod build;
+mod modules;
+mod plan;
+mod status;
+mod validate;
