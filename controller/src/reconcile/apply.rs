@@ -44,7 +44,11 @@ impl Failure {
     /// What to tell people.
     pub fn sentence(&self) -> String {
         match &self.source {
-            kube::Error::Api(status) => format!("could not {}: {}", self.action.sentence(), status.message),
+            kube::Error::Api(status) => {
+                // Before that stands the object's name, which for a trial is another every time.
+                let why = status.message.split_once(" is invalid: ").map_or(status.message.as_str(), |(_, why)| why);
+                format!("could not {}: {why}", self.action.sentence())
+            }
             // Addresses and such are in the log; nobody can act on them here.
             _ => format!("could not {}: the API server did not answer", self.action.sentence()),
         }

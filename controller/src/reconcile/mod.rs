@@ -40,7 +40,7 @@ use serde_json::Value;
 use crate::context::Context;
 use crate::events::News;
 use crate::hub_link::{HubKey, LinkTarget};
-use apply::{Applied, Failure, Taken};
+use apply::{Applied, Taken};
 use build::{Desired, Surroundings};
 use child::{Kind, Owner};
 use fetch::Fetched;
@@ -213,11 +213,6 @@ async fn tell(
     if let Some(why) = material.renewed {
         news.push(News::deed("CertificateRenewed", "RenewCertificate", format!("Renewed the hub's certificate: {why}.")));
     }
-    news.extend(
-        applied.failed.iter().map(|failure: &Failure| {
-            News::warning(reason::APPLY_FAILED, "Reconcile", report::news::sentence(&failure.sentence()))
-        }),
-    );
     news.extend(desired.remarks.iter().filter_map(|(module, remarks)| {
         let remarks: Vec<_> = remarks.iter().map(ToString::to_string).collect();
         report::news::of_remarks(&before, module, &remarks)

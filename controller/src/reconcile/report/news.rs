@@ -61,9 +61,8 @@ fn of_module(old: Option<&ModuleStatus>, new: &ModuleStatus, news: &mut Vec<News
 pub fn of_remarks(before: &EdgeDeploymentStatus, module: &str, remarks: &[String]) -> Option<News> {
     let old = before.modules.iter().find(|old| old.name == module).and_then(|old| old.status_description.as_deref());
     let new: Vec<_> = remarks.iter().filter(|remark| !old.unwrap_or_default().contains(remark.as_str())).cloned().collect();
-    (!new.is_empty()).then(|| {
-        News::warning("OptionsLeftOut", "StartModule", sentence(&format!("createOptions of module {module}: {}", new.join("; "))))
-    })
+    (!new.is_empty())
+        .then(|| News::warning("OptionsLeftOut", "StartModule", sentence(&format!("module {module}: {}", new.join("; ")))))
 }
 
 fn condition(status: &EdgeDeploymentStatus, kind: ConditionType) -> Option<&Condition> {
