@@ -111,5 +111,7 @@ toolchain() { sed -n 's/^channel *= *"\(.*\)"/\1/p' rust-toolchain.toml; }
 was_up=
 ! "$CLUSTER_SCRIPTS/status.sh" >/dev/null 2>&1 || was_up=yes
 trap finish EXIT
+trap "exit 143" TERM HUP
+trap "exit 130" INT
 [[ -z $was_up ]] || remember_operator
 run_steps

@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 
 use crate::cluster::MANAGER;
 use crate::eventually::eventually;
+use crate::ledger::Ledgers;
 use crate::namespace::{Namespace, Said};
+use crate::tool::kubectl;
 use crate::{SOON, STARTED};
 
 /// Name of a module's container.
@@ -179,6 +181,17 @@ impl<'n> Edge<'n> {
             find(&log).ok_or_else(|| format!("its last lines, newest first: {tail}"))
         })
         .await
+    }
+
+    /// What a receiver says of what came to it.
+    pub async fn ledgers(&self, receiver: &str) -> Ledgers {
+        Ledgers::newest_in(&self.log(receiver).await)
+    }
+
+    /// The hub's metrics, read through the API server.
+    pub async fn hub_metrics(&self) -> String {
+        let path = format!("/api/v1/namespaces/{}/pods/{}:9600/proxy/metrics", self.namespace.name(), self.names().hub_pod());
+        kubectl(&["get", "--raw", &path]).await
     }
 
     /// Runs a command in a module.

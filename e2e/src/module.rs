@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 pub const BUSYBOX: &str = "edge-e2e/busybox:1";
 /// The image of sender and recorder.
 pub const LOAD: &str = "edge-e2e/load:1";
-/// The registry of the local cluster that asks nobody for a password.
-pub const MODULES_OPEN: &str = "10.250.0.1:5000";
+/// An image with Python and the public device SDK.
+pub const PYTHON: &str = "edge-samples/filter:1.0";
 /// A shell script that does nothing and ends at once when it is asked to. A shell that is process 1 ignores SIGTERM otherwise, and
 /// every change of such a module would take ten seconds.
 pub const SLEEP: &str = "trap 'exit 0' TERM; while :; do sleep 3600 & wait; done";
@@ -22,8 +22,15 @@ pub fn idle(name: &str) -> Value {
     busybox(name, SLEEP)
 }
 
-/// A module that sends numbered messages to its output `load` and ends well when all are acknowledged.
-pub fn sender(name: &str, count: u64, per_second: u32) -> Value {
-    let arguments = ["send", "--count", &count.to_string(), "--per-second", &per_second.to_string()].map(str::to_owned);
+/// A module that sends numbered messages (`send --count 100 …`) or keeps ledgers of its inputs (`receive`). A sender ends well when
+/// all are acknowledged.
+pub fn load(name: &str, arguments: &str) -> Value {
+    let arguments: Vec<&str> = arguments.split_whitespace().collect();
     json!({"name": name, "image": LOAD, "restartPolicy": "on-failure", "createOptions": {"Cmd": arguments}})
+}
+
+/// `module` with one member more, or another one.
+pub fn with(mut module: Value, member: &str, value: Value) -> Value {
+    module[member] = value;
+    module
 }

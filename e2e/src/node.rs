@@ -18,6 +18,13 @@ impl Node {
         id
     }
 
+    /// Gives an image of the node a second name.
+    pub async fn tag_image(name: &str, other: &str) {
+        let full = |name: &str| format!("docker.io/library/{name}");
+        script("cluster/enter.sh", &["ctr", "--namespace", "k8s.io", "images", "tag", "--force", &full(name), &full(other)])
+            .await;
+    }
+
     /// Waits until a pod's first container runs under another id than `before`, and returns the id.
     pub async fn running(namespace: &Namespace, pod: &str, before: &str) -> String {
         eventually(&format!("the container of {pod} runs"), SOON, async || {

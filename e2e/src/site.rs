@@ -3,23 +3,22 @@
 //! The recorder's session is on mosquitto's volume, so whatever is published while the recorder is away waits for it. That makes
 //! mosquitto the judge of what the hub delivered, and only what it was really given counts.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Patch, PatchParams};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::eventually::eventually;
+use crate::ledger::{Ledger, Ledgers};
 use crate::module::LOAD;
 use crate::namespace::Namespace;
 use crate::{SOON, STARTED};
 
 /// Name of the broker's StatefulSet and Service.
 const BROKER: &str = "site";
-/// Name of the recorder's pod.
+/// Name of the recorder's pod and of its container.
 const RECORDER: &str = "recorder";
 const PORT: u16 = 1883;
 /// Debian's broker keeps what it acknowledged until its subscriber has it, however much that is, and over its own restart.
@@ -33,30 +32,15 @@ max_inflight_messages 200
 log_dest stdout
 ";
 
-/// What the recorder says of one topic.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct Ledger {
-    /// The highest number that arrived.
-    pub highest: u64,
-    /// Arrivals, repeated ones included.
-    pub arrivals: u64,
-    /// Arrivals of a number that had arrived before.
-    pub duplicates: u64,
-    /// First arrivals after a higher number had arrived.
-    pub late: u64,
-    /// Arrivals without a number.
-    pub unreadable: u64,
-    /// Numbers up to the highest that have not arrived.
-    pub missing: u64,
-}
-
 /// Broker and recorder.
 pub struct Site<'n> {
     namespace: &'n Namespace,
 }
 
 impl<'n> Site<'n> {
+    /// Name of the recorder's pod.
+    pub const RECORDER: &'static str = RECORDER;
+
     /// Starts both, and returns when the recorder's subscription stands.
     pub async fn start(namespace: &'n Namespace) -> Self {
         for object in objects() {
@@ -100,20 +84,25 @@ impl<'n> Site<'n> {
     }
 
     /// What has arrived, by topic.
-    pub async fn ledgers(&self) -> BTreeMap<String, Ledger> {
-        let log = self.namespace.log(RECORDER, RECORDER).await;
-        let last = log.lines().rev().find_map(|line| line.strip_prefix("ledgers "));
-        last.map(|line| serde_json::from_str(line).unwrap()).unwrap_or_default()
+    pub async fn ledgers(&self) -> Ledgers {
+        Ledgers::newest_in(&self.namespace.log(RECORDER, RECORDER).await)
+    }
+
+    /// Waits until anything of `topic` has arrived.
+    pub async fn has_any(&self, topic: &str, within: Duration) {
+        eventually(&format!("any message of {topic}"), within, async || {
+            let ledgers = self.ledgers().await;
+            if ledgers.of(topic).arrivals > 0 { Ok(()) } else { Err(format!("{ledgers:?}")) }
+        })
+        .await;
     }
 
     /// Waits until number `count` of `topic` has arrived and none is missing, and returns the ledger.
     pub async fn complete(&self, topic: &str, count: u64, within: Duration) -> Ledger {
         eventually(&format!("messages 1 to {count} of {topic}"), within, async || {
             let ledgers = self.ledgers().await;
-            match ledgers.get(topic) {
-                Some(ledger) if ledger.highest >= count && ledger.missing == 0 => Ok(ledger.clone()),
-                _ => Err(format!("{ledgers:?}")),
-            }
+            let ledger = ledgers.of(topic);
+            if ledger.highest >= count && ledger.missing == 0 { Ok(ledger) } else { Err(format!("{ledgers:?}")) }
         })
         .await
     }

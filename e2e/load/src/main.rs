@@ -3,13 +3,17 @@
 //! - `edge-load send` is a module: its settings and its token come from the module's environment and workload API, as a device
 //!   SDK would get them. It publishes 1, 2, 3 … at QoS 1, repeats in order whatever was not acknowledged when a connection broke,
 //!   and ends well when all are acknowledged.
-//! - `edge-load record` subscribes at the upstream broker and says, per topic, what came: how far, what is missing, what came late.
+//! - `edge-load receive` is a module, too: it subscribes to its inputs and says, per sender, what came.
+//! - `edge-load record` subscribes at the upstream broker and says the same: how far, what is missing, what came late.
 //!
-//! Both say what they know on standard output, one line at a time; tests read it with `kubectl logs`.
+//! All say what they know on standard output, one line at a time; tests read it with `kubectl logs`.
 
+mod hub;
 mod ledger;
+mod receive;
 mod record;
 mod send;
+mod subscriber;
 mod workload;
 
 use std::io::Write as _;
@@ -23,6 +27,8 @@ use clap::Parser;
 enum Arguments {
     /// Send as a module.
     Send(send::Settings),
+    /// Receive as a module.
+    Receive(receive::Settings),
     /// Record at the place above.
     Record(record::Settings),
 }
@@ -31,6 +37,7 @@ enum Arguments {
 async fn main() -> ExitCode {
     let ended: Result<(), Box<dyn std::error::Error>> = match Arguments::parse() {
         Arguments::Send(settings) => send::run(&settings).await.map_err(Into::into),
+        Arguments::Receive(settings) => receive::run(&settings).await.map_err(Into::into),
         Arguments::Record(settings) => record::run(&settings).await.map_err(Into::into),
     };
     match ended {

@@ -1,23 +1,15 @@
-//! The recorder: a subscriber with a session that keeps one ledger per topic.
+//! The recorder: a subscriber at the place above, with a session there.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
-use edge_mqtt::{Connect, Endpoint, Event, Incoming, QoS};
-use tokio::time::{MissedTickBehavior, interval};
+use edge_mqtt::{Connect, Endpoint, Error};
 
-use crate::ledger::Ledger;
 use crate::say;
+use crate::subscriber::{Ledgers, RETRY, write_down};
 
-/// Pause before the next try after a connection broke.
-const RETRY: Duration = Duration::from_millis(250);
 /// What a broker gets to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often the ledgers are printed, if anything came.
-const REPORT_EVERY: Duration = Duration::from_millis(500);
-/// Most topics that get a ledger.
-const MAX_TOPICS: usize = 64;
 
 /// Where to listen, and to what.
 #[derive(Debug, Args)]
@@ -34,10 +26,9 @@ pub(crate) struct Settings {
 }
 
 /// Records until it is killed: a recorder that could end by itself might end too early.
-pub(crate) async fn run(settings: &Settings) -> Result<(), edge_mqtt::Error> {
-    let endpoint = Endpoint::from_url(&settings.url)?;
+pub(crate) async fn run(settings: &Settings) -> Result<(), Error> {
     let connect = Connect {
-        endpoint,
+        endpoint: Endpoint::from_url(&settings.url)?,
         client_id: settings.client_id.clone(),
         username: None,
         password: None,
@@ -45,56 +36,17 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), edge_mqtt::Error> {
         clean_session: false,
         timeout: PATIENCE,
     };
-    let mut ledgers = BTreeMap::new();
+    let mut ledgers = Ledgers::default();
     loop {
-        let Err(error) = connection(&connect, &settings.filter, &mut ledgers).await;
+        let error = match connect.open().await {
+            Ok(connection) => {
+                let Err(error) =
+                    write_down(connection, &settings.filter, &mut ledgers, |message| message.topic.to_string()).await;
+                error
+            }
+            Err(error) => error,
+        };
         say(&format!("broken: {}", crate::chain(&error)));
         tokio::time::sleep(RETRY).await;
-    }
-}
-
-async fn connection(
-    connect: &Connect,
-    filter: &str,
-    ledgers: &mut BTreeMap<String, Ledger>,
-) -> Result<std::convert::Infallible, edge_mqtt::Error> {
-    let mut connection = connect.open().await?;
-    say(if connection.session_present() { "connected, the broker knows us" } else { "connected, the broker does not know us" });
-    let subscription = connection.subscribe(filter, QoS::AtLeastOnce)?;
-    let mut ticks = interval(REPORT_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut news = false;
-    loop {
-        tokio::select! {
-            event = connection.next() => match event? {
-                Event::Message(message) => {
-                    write_down(&message, ledgers);
-                    news = true;
-                    if let Some(id) = message.packet_id {
-                        connection.acknowledge(id)?;
-                    }
-                }
-                Event::SubAck(id, granted) if id == subscription => say(&format!("subscribed {granted:?}")),
-                _ => {}
-            },
-            _ = ticks.tick(), if news => {
-                news = false;
-                report(ledgers);
-            }
-        }
-    }
-}
-
-fn write_down(message: &Incoming, ledgers: &mut BTreeMap<String, Ledger>) {
-    let topic = message.topic.to_string();
-    if ledgers.contains_key(&topic) || ledgers.len() < MAX_TOPICS {
-        ledgers.entry(topic).or_default().arrived(&message.payload);
-    }
-}
-
-fn report(ledgers: &BTreeMap<String, Ledger>) {
-    match serde_json::to_string(ledgers) {
-        Ok(text) => say(&format!("ledgers {text}")),
-        Err(error) => say(&format!("error: {error}")),
     }
 }

@@ -2,24 +2,20 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroU16;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
-use edge_mqtt::{Connect, Connection, Endpoint, Event};
+use edge_mqtt::Event;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::hub::{self, Session};
 use crate::ledger;
 use crate::say;
-use crate::workload::{self, Environment};
+use crate::workload::Environment;
 
-/// The hub's port, which SDKs do not let anybody choose either.
-const MQTT_PORT: u16 = 8883;
 /// Pause before the next try after a connection broke.
 const RETRY: Duration = Duration::from_millis(250);
-/// What a hub gets to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Acknowledged messages between two lines of progress.
 const REPORT_EVERY: u64 = 250;
 /// How often the sender's allowance is topped up.
@@ -73,9 +69,7 @@ pub(crate) enum Error {
 #[derive(Debug, thiserror::Error)]
 enum Broken {
     #[error(transparent)]
-    Workload(#[from] workload::Error),
-    #[error(transparent)]
-    Tls(#[from] edge_mqtt::TlsError),
+    Open(#[from] hub::Error),
     #[error(transparent)]
     Mqtt(#[from] edge_mqtt::Error),
     #[error("nothing was acknowledged")]
@@ -113,7 +107,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Error> {
 
 /// One connection: first what the last one left unacknowledged, in order, then what follows.
 async fn connection(settings: &Settings, progress: &mut Progress) -> Result<(), Broken> {
-    let mut connection = open(&settings.environment).await?;
+    let mut connection = hub::open(&settings.environment, Session::Clean).await?;
     say(&format!("connected at {}", progress.acknowledged));
     let topic = topic(settings);
     let mut next = progress.acknowledged + 1;
@@ -163,26 +157,6 @@ fn acknowledged(id: NonZeroU16, waiting: &mut VecDeque<(NonZeroU16, u64)>, progr
         }
         _ => Err(Error::Order { expected: progress.acknowledged + 1 }),
     }
-}
-
-async fn open(environment: &Environment) -> Result<Connection, Broken> {
-    let trust = environment.trust_bundle().await?;
-    let token = environment.token().await?;
-    let Environment { device_id, module_id, iothub_hostname, gateway_hostname, .. } = environment;
-    let connect = Connect {
-        endpoint: Endpoint {
-            host: gateway_hostname.clone(),
-            port: MQTT_PORT,
-            tls: Some(Arc::clone(&edge_mqtt::client_config(trust.as_bytes())?)),
-        },
-        client_id: format!("{device_id}/{module_id}"),
-        username: Some(format!("{iothub_hostname}/{device_id}/{module_id}/?api-version=2018-06-30")),
-        password: Some(Bytes::from(token)),
-        keep_alive: Duration::from_mins(1),
-        clean_session: true,
-        timeout: PATIENCE,
-    };
-    Ok(connect.open().await?)
 }
 
 /// Where a module's telemetry goes. Test modules have names that need no encoding.
