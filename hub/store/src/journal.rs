@@ -1,4 +1,55 @@
 //! The journal: everything the hub has accepted and not yet delivered.
+//!
+//! One writer thread appends; a queue is a cursor over the journal, with at most one reader. A record is written once, whatever the
+//! number of its queues.
+//!
+//! # Promises
+//! - `append` returns after the fsync that covers its record. One fsync covers all appends that wait, whatever their queues.
+//! - Records are read in the order appended. After a crash, those past the saved cursor are read again; none is skipped. What is
+//!   settled is saved with the next commit, or after 100 ms without one, and then without a sync of its own.
+//! - After a failed append nothing of the same [`Appender`] is accepted until it says so: no record overtakes one tried again.
+//! - Files take no more than `max_bytes`: past it appends are refused with [`AppendError::Full`], and [`Journal::writable`] says when a
+//!   segment is free again. A queue that nobody reads holds the segments from its first record on, until it is drained or
+//!   [retired](Journal::retire).
+//! - Memory does not grow with the backlog: per segment a count per queue, per reader a chunk and what is in flight.
+//! - Opening takes the same time however much waits: only the newest segment is read as a whole.
+//!
+//! # On disk (little-endian on every host; format 1)
+//! ```text
+//! <dir>/lock        held by the process that has the journal open
+//! <dir>/00017.seg   a slot of `segment_bytes`, filled with zeros when created and used again
+//! header            twice, in sectors of its own: magic "EDGJ" | format | generation | first offset | segment bytes | salt | crc32
+//! record            len | crc32, seeded with generation and salt | offset | unsynced | kind | queues | payload
+//! ```
+//! The fields' sizes stand at the top of `segment.rs` and `record.rs`. Every segment begins with a record that lists all
+//! queues, with cursors and next numbers, so an older segment is never needed but for its messages. A segment is used again once all
+//! queues have settled what it holds, in order, and that is on disk.
+//!
+//! # When the disk fails
+//! - no space for another segment: the appends that need it fail with [`AppendError::DiskFull`], others go on; segments that are
+//!   done with are used again. Files are filled with zeros when created, so the disk is not found full later.
+//! - a failed write or fsync: what it covered is refused, and nothing more is written to that segment: the kernel may have dropped the
+//!   pages, and a second try could lie. The next append begins another segment, whose first offset says where this one ends.
+//! - a failed read: the reader gets an error, each time it tries. What a disk may still give back is not given up.
+//!
+//! # Damage, and what becomes of it (one test each in `tests/known_damage.rs`)
+//! - torn tail: cut on open. It was never acknowledged, so nothing is lost. Records of the torn commit that did reach the disk are
+//!   cut too, and never come to life again.
+//! - bad checksum before the tail: that record is skipped, counted as corrupt and, per queue, as lost, and logged at `error!`; its
+//!   neighbours are read. Every record says which ones were synced before it, so damage is told from a tear; only in the last commit
+//!   of a process that was killed it is not, and is taken for one.
+//! - damage in an older segment: met when it is read, and skipped in the same way. Such a segment is removed, not used again.
+//! - a segment is cut short or missing: what it held is counted as lost; the others are read.
+//! - one header damaged: its copy is read. Both: the file is set aside as `*.damaged`.
+//! - a second file of the same generation, such as somebody's copy: set aside as `*.damaged`.
+//! - list of queues damaged: made good from the segment before.
+//! - no cursor record found: reading starts at the oldest segment. Duplicates, no loss.
+//! - a queue's name damaged: its records are kept under `unnamed-<id>`.
+//! - a file that was cut short while it was created: removed. It never held anything.
+//! - what an earlier use of a segment left in it: never read, nor is a payload that looks like a record. No sender knows the salt.
+//! - unknown format: refused by name and left untouched. We never guess.
+//!
+//! Not here: which queue a message belongs to, retries, expiry, the disk itself ([`disk`](crate::disk), so that tests can pull the plug).
 
 mod appender;
 mod commit;
@@ -12,10 +63,10 @@ mod run;
 mod scan;
 mod shared;
 mod slots;
+mod usage;
 mod writer;
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -24,7 +75,9 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 pub use appender::{AppendError, Appender, MAX_WAITING_BYTES, PendingAppend, WAITING_OVERHEAD_BYTES};
+pub use open::{OpenError, Recovery};
 pub use reader::{MAX_UNSETTLED, QueueReader, ReadError, ReaderError, Record};
+pub use usage::{Problem, QueueUsage, Usage};
 
 use self::appender::Request;
 use self::commit::Committer;
@@ -46,7 +99,7 @@ pub const MAX_QUEUES_PER_RECORD: usize = 255;
 pub const DISK_PAUSE: Duration = Duration::from_secs(1);
 
 /// How large the journal may grow, and in what steps.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JournalOptions {
     /// Size of one segment file: 64 KiB to 1 GiB. 4 MiB by default.
     pub segment_bytes: u64,
@@ -58,98 +111,6 @@ impl Default for JournalOptions {
     fn default() -> Self {
         Self { segment_bytes: 4 * 1024 * 1024, max_bytes: 800 * 1024 * 1024 }
     }
-}
-
-/// What opening found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recovery {
-    /// Records that wait in queues, each counted once per queue.
-    pub pending: u64,
-    /// A torn tail was cut: it was never acknowledged.
-    pub cut_tail: bool,
-    /// Damaged records found while opening, and skipped.
-    pub corrupt_records: u64,
-    /// Segment files whose header could not be read, and that were set aside as `*.damaged`.
-    pub damaged_segments: u64,
-}
-
-/// Why the journal could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process has it open.
-    #[error("the journal in {directory} is in use by another process")]
-    Locked {
-        /// The journal's directory.
-        directory: PathBuf,
-    },
-    /// Written by a version that this one does not know. Left untouched.
-    #[error("{file} has format {format}, which this version cannot read")]
-    UnknownFormat {
-        /// The segment.
-        file: PathBuf,
-        /// The format it claims.
-        format: u16,
-    },
-    /// The options make no journal.
-    #[error("{problem}")]
-    Options {
-        /// Which option, and what is wrong with it.
-        problem: String,
-    },
-    /// The disk failed.
-    #[error("failed to {operation} {path}")]
-    Disk {
-        /// What was attempted.
-        operation: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// What the operating system answered.
-        source: io::Error,
-    },
-}
-
-/// What keeps the journal from accepting appends, until one succeeds again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Problem {
-    /// It holds `max_bytes`.
-    Full,
-    /// The volume has no space left.
-    DiskFull,
-    /// The disk failed.
-    Disk {
-        /// What failed, in words.
-        detail: String,
-    },
-}
-
-/// One queue and what waits in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueueUsage {
-    /// The queue.
-    pub name: QueueName,
-    /// Records not settled.
-    pub depth: u64,
-    /// Records that were damaged on disk and could not be handed out, since the journal was opened.
-    pub lost: u64,
-}
-
-/// How much the journal holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Usage {
-    /// Bytes of the segments that some queue still needs, and of the one being written.
-    pub bytes_used: u64,
-    /// The limit it was opened with.
-    pub bytes_max: u64,
-    /// Bytes of all segment files, those waiting to be used again included.
-    pub bytes_on_disk: u64,
-    /// Segments in use.
-    pub segments: u64,
-    /// Damaged records found since the journal was opened.
-    pub corrupt_records: u64,
-    /// Successful fsyncs since the journal was opened.
-    pub syncs: u64,
-    /// The queues, by name.
-    pub queues: Vec<QueueUsage>,
 }
 
 /// Why a queue was not retired.

@@ -13,8 +13,10 @@ use crate::record::{u32_at, u64_at};
 
 /// The format this version writes, and the only one it reads.
 pub(crate) const FORMAT: u16 = 1;
+/// Bytes before the records.
+pub(crate) const HEAD_BYTES: usize = 1024;
 /// Where the records begin.
-pub(crate) const RECORDS_AT: u64 = 1024;
+pub(crate) const RECORDS_AT: u64 = HEAD_BYTES as u64;
 const COPY_AT: usize = 512;
 const HEADER_BYTES: usize = 44;
 const MAGIC: &[u8; 4] = b"EDGJ";
@@ -54,8 +56,8 @@ impl Header {
         hasher.finalize()
     }
 
-    /// The first [`RECORDS_AT`] bytes of the file.
-    pub(crate) fn encode(&self) -> [u8; RECORDS_AT as usize] {
+    /// The first [`HEAD_BYTES`] bytes of the file.
+    pub(crate) fn encode(&self) -> [u8; HEAD_BYTES] {
         let mut header = [0; HEADER_BYTES];
         header[..4].copy_from_slice(MAGIC);
         header[4..6].copy_from_slice(&FORMAT.to_le_bytes());
@@ -65,7 +67,7 @@ impl Header {
         header[32..40].copy_from_slice(&self.salt.to_le_bytes());
         let crc = crc32fast::hash(&header[..40]);
         header[40..].copy_from_slice(&crc.to_le_bytes());
-        let mut head = [0; RECORDS_AT as usize];
+        let mut head = [0; HEAD_BYTES];
         head[..HEADER_BYTES].copy_from_slice(&header);
         head[COPY_AT..COPY_AT + HEADER_BYTES].copy_from_slice(&header);
         head
@@ -73,8 +75,8 @@ impl Header {
 }
 
 impl Head {
-    /// Reads the first [`RECORDS_AT`] bytes of a file.
-    pub(crate) fn decode(head: &[u8; RECORDS_AT as usize]) -> Self {
+    /// Reads the first [`HEAD_BYTES`] bytes of a file.
+    pub(crate) fn decode(head: &[u8; HEAD_BYTES]) -> Self {
         let copies = [decode_copy(&head[..HEADER_BYTES]), decode_copy(&head[COPY_AT..COPY_AT + HEADER_BYTES])];
         // Two different valid copies: the plug was pulled while the segment was begun again. The newer one is what was meant.
         let newest = copies.iter().filter_map(|copy| if let Head::Valid(header) = copy { Some(*header) } else { None });
@@ -131,7 +133,7 @@ mod tests {
 
     #[test]
     fn zeros_and_a_header_torn_at_its_first_use_are_blank() {
-        assert_eq!(Head::decode(&[0; RECORDS_AT as usize]), Head::Blank);
+        assert_eq!(Head::decode(&[0; HEAD_BYTES]), Head::Blank);
         let mut head = HEADER.encode();
         head[20..].fill(0);
         assert_eq!(Head::decode(&head), Head::Blank);

@@ -200,46 +200,47 @@ fn within(table: Table, what: &'static str, bytes: usize, max_bytes: usize) -> R
     if bytes > max_bytes { Err(StateError::TooLarge { table: table.0, what, bytes, max_bytes }) } else { Ok(()) }
 }
 
+type ChangeAndAnswer = (Change, oneshot::Sender<Result<(), StateError>>);
+
 /// The store's thread: gathers changes until something is asked, then commits them as one.
 fn serve(mut database: Database, mut requests: mpsc::Receiver<Request>) {
     let mut waiting = Vec::new();
-    let mut changes: Vec<(Change, oneshot::Sender<Result<(), StateError>>)> = Vec::new();
+    let mut changes = Vec::new();
     while requests.blocking_recv_many(&mut waiting, MAX_WAITING_REQUESTS) > 0 {
         for request in waiting.drain(..) {
-            match request {
-                Request::Change(change, answer) => {
-                    changes.push((change, answer));
-                    continue;
-                }
-                other => {
-                    commit(&mut database, &mut changes);
-                    match other {
-                        Request::Change(..) => {}
-                        Request::Get(table, key, answer) => {
-                            let value = database.get(table, &key);
-                            let _ = answer.send(value.map_err(|failure| StateError::Read { table, reason: failure.to_string() }));
-                        }
-                        Request::LoadAll(table, answer) => {
-                            let entries = database.load_all(table);
-                            let _ =
-                                answer.send(entries.map_err(|failure| StateError::Read { table, reason: failure.to_string() }));
-                        }
-                        Request::Close(answer) => {
-                            drop(database);
-                            // Whoever asks from now on is told that the store is closed.
-                            drop(requests);
-                            let _ = answer.send(());
-                            return;
-                        }
-                    }
-                }
+            if let Request::Change(change, answer) = request {
+                changes.push((change, answer));
+                continue;
             }
+            commit(&mut database, &mut changes);
+            if let Request::Close(answer) = request {
+                drop(database);
+                // Whoever asks from now on is told that the store is closed.
+                drop(requests);
+                let _ = answer.send(());
+                return;
+            }
+            read(&mut database, request);
         }
         commit(&mut database, &mut changes);
     }
 }
 
-fn commit(database: &mut Database, changes: &mut Vec<(Change, oneshot::Sender<Result<(), StateError>>)>) {
+fn read(database: &mut Database, request: Request) {
+    let refusal = |table: &'static str| move |failure: Failure| StateError::Read { table, reason: failure.to_string() };
+    // Who has gone away does not want the answer.
+    match request {
+        Request::Get(table, key, answer) => {
+            let _ = answer.send(database.get(table, &key).map_err(refusal(table)));
+        }
+        Request::LoadAll(table, answer) => {
+            let _ = answer.send(database.load_all(table).map_err(refusal(table)));
+        }
+        Request::Change(..) | Request::Close(_) => {}
+    }
+}
+
+fn commit(database: &mut Database, changes: &mut Vec<ChangeAndAnswer>) {
     if changes.is_empty() {
         return;
     }
@@ -250,6 +251,6 @@ fn commit(database: &mut Database, changes: &mut Vec<(Change, oneshot::Sender<Re
     for (change, answer) in changes.drain(..) {
         let refusal = |failure: &Failure| StateError::Write { table: change.table, reason: failure.to_string() };
         // Who has gone away does not want the answer.
-        let _ = answer.send(outcome.as_ref().map(|()| ()).map_err(refusal));
+        let _ = answer.send(outcome.as_ref().copied().map_err(refusal));
     }
 }

@@ -1,5 +1,7 @@
 //! Full disks, failing writes, failing syncs: what was acknowledged stays, what was not is refused, and it goes on by itself.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::io::ErrorKind;

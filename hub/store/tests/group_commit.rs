@@ -1,5 +1,7 @@
 //! Many appends share one fsync, and each is answered after the one that covers it.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::sync::Arc;

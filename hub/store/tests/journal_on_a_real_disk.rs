@@ -1,5 +1,9 @@
 //! The journal on the operating system's disk: the everyday life of records.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::slice;
+
 use bytes::Bytes;
 use edge_store::{AppendError, Journal, JournalOptions, OpenError, QueueName, Recovery};
 use tempfile::TempDir;
@@ -194,8 +198,40 @@ async fn appends_that_cannot_be_taken_are_refused_by_name() {
     assert!(matches!(journal.append(&[queue("a")], large).await, Err(AppendError::TooLarge { bytes: 65536, .. })));
     let mut refusals = 0;
     for name in &names {
-        refusals +=
-            usize::from(matches!(journal.append(&[name.clone()], Bytes::new()).await, Err(AppendError::TooManyQueues { .. })));
+        refusals += usize::from(matches!(
+            journal.append(slice::from_ref(name), Bytes::new()).await,
+            Err(AppendError::TooManyQueues { .. })
+        ));
     }
     assert!(refusals > 0, "the number of queues is bounded");
+}
+
+#[tokio::test]
+async fn a_journal_opened_with_other_sizes_keeps_what_it_holds() {
+    let directory = TempDir::new().unwrap();
+    let (journal, _) = open(&directory);
+    for number in 0..200_u32 {
+        journal.append(&[queue("a")], Bytes::from(format!("{number:01000}"))).await.unwrap();
+    }
+    journal.close().await;
+    let larger = JournalOptions { segment_bytes: 128 * 1024, max_bytes: 128 * 1024 * 8 };
+    let (journal, _) = Journal::open(directory.path(), larger).unwrap();
+    for number in 200..400_u32 {
+        journal.append(&[queue("a")], Bytes::from(format!("{number:01000}"))).await.unwrap();
+    }
+    journal.close().await;
+    // Smaller than what waits: nothing is accepted until that is read, and nothing of it is lost.
+    let smaller = JournalOptions { segment_bytes: 64 * 1024, max_bytes: 64 * 1024 * 3 };
+    let (journal, recovery) = Journal::open(directory.path(), smaller).unwrap();
+    assert_eq!(recovery, Recovery { pending: 400, ..Recovery::default() });
+    assert!(matches!(journal.append(&[queue("a")], Bytes::new()).await, Err(AppendError::Full { .. })));
+    let mut reader = journal.reader(&queue("a")).unwrap();
+    for number in 0..400_u32 {
+        let record = reader.next().await.unwrap();
+        assert_eq!(record.payload, format!("{number:01000}"));
+        reader.settle(record.offset);
+    }
+    journal.writable().await;
+    journal.append(&[queue("a")], Bytes::from_static(b"last")).await.unwrap();
+    assert_eq!(reader.next().await.unwrap().payload, "last");
 }

@@ -7,6 +7,8 @@
 //! Needs root, loop devices, `mkfs.ext4` and `python3`, for the one call that Rust does not offer without `unsafe`. Where they are
 //! missing the tests say so and pass, unless `EDGE_REQUIRE_ROOT_TESTS=1`.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::collections::VecDeque;
@@ -78,7 +80,7 @@ fn append_and_say_what_was_acknowledged() {
         let mut pending = VecDeque::new();
         for number in first..first + MOST_APPENDS {
             let mut payload = number.to_le_bytes().to_vec();
-            payload.resize(8 + number as usize % 600, b'.');
+            payload.resize(8 + usize::try_from(number % 600).unwrap(), b'.');
             pending.push_back((number, appender.submit(&queues, Bytes::from(payload)).await));
             if pending.len() == WINDOW {
                 let (number, append) = pending.pop_front().unwrap();

@@ -1,5 +1,7 @@
 //! The small state: durable, ordered, and honest about what was lost.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -8,6 +10,8 @@ use edge_store::{Opening, StateError, StateStore, Table};
 use tempfile::TempDir;
 
 const SESSIONS: Table = Table::named("sessions");
+type Damage = fn(&mut Vec<u8>);
+
 const OTHER: Table = Table::named("other");
 
 fn file(directory: &TempDir) -> PathBuf {
@@ -71,7 +75,7 @@ async fn a_missing_file_means_a_new_epoch() {
 
 #[tokio::test]
 async fn a_damaged_file_is_set_aside_and_the_epoch_is_new() {
-    let damages: [(&str, fn(&mut Vec<u8>)); 4] = [
+    let damages: [(&str, Damage); 4] = [
         ("garbage", |bytes| bytes.fill(b'x')),
         ("cut short", |bytes| bytes.truncate(bytes.len() / 3)),
         ("zeros", |bytes| bytes.fill(0)),

@@ -3,22 +3,23 @@
 //! After a failed write or sync nothing more is written to that segment. The kernel may have dropped the pages, and a second
 //! try could lie; so the next commit begins another segment, whose first offset says where the abandoned one ended.
 
-use std::io;
+mod failure;
+mod rotate;
+
 use std::sync::Arc;
 
-use tracing::{error, info, warn};
+use tracing::info;
 
+use super::Offset;
 use super::appender::{AppendError, Submission};
 use super::ledger::{Segment, TooManyQueues};
 use super::run::Run;
 use super::shared::Shared;
 use super::slots::Slots;
-use super::{Offset, Problem};
 use crate::control::{self, CursorEntry};
 use crate::disk::{DiskFile, DiskLock};
 use crate::queue::QueueName;
 use crate::record::{self, Destination, Kind, QueueId};
-use crate::segment::Header;
 
 /// The segment being written.
 pub(crate) struct Tail {
@@ -155,17 +156,6 @@ impl Committer {
         self.flush(true)
     }
 
-    /// Nothing will be appended any more.
-    pub(crate) fn closed(&self) {
-        let mut ledger = self.shared.ledger();
-        ledger.closed = true;
-        for queue in ledger.queues.values() {
-            queue.arrived.notify_one();
-        }
-        drop(ledger);
-        self.shared.room.notify_waiters();
-    }
-
     /// Nothing waits: gives memory back.
     pub(crate) fn rest(&mut self) {
         self.run.rest();
@@ -272,79 +262,6 @@ impl Committer {
         self.run.end() + bytes as u64 <= limits.segment_bytes - limits.reserve
     }
 
-    /// Begins a segment: its head and the list of queues open a new run, which nothing has been written of yet.
-    fn begin_segment(&mut self, kept: &[QueueId]) -> Result<(), AppendError> {
-        if self.offset > self.synced {
-            // What was written and not synced, such as cursors, must not be missing where the next segment says it is.
-            // If that fails, the tail is abandoned and the offsets are given again.
-            let _ = self.flush(true);
-        }
-        let slot = self.take_slot()?;
-        let file = match self.slots.open(slot) {
-            Ok(file) => file,
-            Err(failure) => {
-                self.give_back(slot, true);
-                return Err(self.refusal("open", &failure));
-            }
-        };
-        let mut ledger = self.shared.ledger();
-        let segment_bytes = ledger.limits.segment_bytes;
-        let snapshot = ledger.snapshot(kept);
-        let retired = ledger.retired.len();
-        drop(ledger);
-        let generation = self.next_generation;
-        self.next_generation += 1;
-        let header = Header { generation, first_offset: self.offset, segment_bytes, salt: self.salt };
-        let seed = header.seed();
-        self.tail = Some(Tail { slot, file, generation, seed, first_offset: self.offset, position: 0, published: false });
-        self.run.restart(0);
-        self.run.buffer.extend_from_slice(&header.encode());
-        let place = self.next_place();
-        self.run.control(seed, place, Kind::Snapshot, &snapshot.encode());
-        self.run.named = snapshot.entries.iter().map(|entry| entry.id).collect();
-        self.run.cursors = snapshot.entries.iter().map(|entry| CursorEntry { id: entry.id, cursor: entry.cursor }).collect();
-        self.run.retired = retired;
-        Ok(())
-    }
-
-    /// A file for the next segment: one that waits, one that all queues are done with, or a new one.
-    fn take_slot(&mut self) -> Result<u32, AppendError> {
-        if let Some(slot) = self.slots.take_free() {
-            return Ok(slot);
-        }
-        if self.tail.is_some() && self.shared.ledger().could_free() {
-            // All that is missing is that the disk knows how far the queues are. Room for that is kept in every segment.
-            self.begin_run_using_reserve();
-            let _ = self.flush(true);
-            if let Some(slot) = self.slots.take_free() {
-                return Ok(slot);
-            }
-        }
-        let (files, limits) = {
-            let ledger = self.shared.ledger();
-            (ledger.files, ledger.limits)
-        };
-        let created = if files < limits.max_segments { Some(self.slots.create()) } else { None };
-        if let Some(Ok(slot)) = created {
-            self.shared.ledger().files += 1;
-            return Ok(slot);
-        }
-        // Without a tail the cursors cannot be saved first. They are saved with the head of the segment that is begun in the
-        // freed file; a power cut before that shows as a gap, of records that were settled.
-        let freed = self.shared.ledger().free_oldest_unsaved();
-        if let Some(Segment { slot, .. }) = freed {
-            return Ok(slot);
-        }
-        match created {
-            Some(Err(failure)) => Err(self.refusal("create a segment of", &failure)),
-            _ => {
-                self.shared.ledger().full = true;
-                self.report(Problem::Full);
-                Err(AppendError::Full { max_bytes: limits.max_bytes })
-            }
-        }
-    }
-
     /// Writes and syncs the run and makes true what it says. A run without appends is dropped, unless `even_without_appends`.
     fn flush(&mut self, even_without_appends: bool) -> Result<(), AppendError> {
         let Some(tail) = &mut self.tail else { return Ok(()) };
@@ -438,55 +355,17 @@ impl Committer {
         let position = self.run.end();
         self.run.restart(position);
     }
+}
 
-    fn give_back(&mut self, slot: u32, suspect: bool) {
-        if !self.slots.give_back(slot, suspect) {
-            self.shared.ledger().files -= 1;
+impl Drop for Committer {
+    /// Nothing will be appended any more, whether the writer was closed or, by a bug, panicked: whoever waits is told.
+    fn drop(&mut self) {
+        let mut ledger = self.shared.ledger();
+        ledger.closed = true;
+        for queue in ledger.queues.values() {
+            queue.arrived.notify_one();
         }
-    }
-
-    /// A write or sync failed: refuses what waits and abandons the segment at what is synced.
-    fn fail(&mut self, operation: &'static str, failure: &io::Error) -> AppendError {
-        let refusal = self.refusal(operation, failure);
-        for submission in self.run.waiting.drain(..) {
-            submission.refuse(refusal.clone());
-        }
-        if let Some(tail) = self.tail.take() {
-            if tail.published {
-                if let Some(segment) = self.shared.ledger().segments.back_mut() {
-                    segment.suspect = true;
-                }
-            } else {
-                self.give_back(tail.slot, true);
-            }
-        }
-        self.offset = self.synced;
-        self.unsynced_cursors.clear();
-        self.shared.ledger().cursors_unwritten();
-        self.run.restart(0);
-        refusal
-    }
-
-    /// What to answer to a sender after the disk failed.
-    fn refusal(&self, operation: &'static str, failure: &io::Error) -> AppendError {
-        let full = matches!(failure.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        self.report(if full {
-            Problem::DiskFull
-        } else {
-            Problem::Disk { detail: format!("failed to {operation} the journal: {failure}") }
-        });
-        if full { AppendError::DiskFull } else { AppendError::Disk { operation, kind: failure.kind() } }
-    }
-
-    /// Says once what is wrong, and keeps it to be looked at.
-    fn report(&self, problem: Problem) {
-        if self.shared.problem.borrow().as_ref() != Some(&problem) {
-            match &problem {
-                Problem::Full => warn!("the journal is full: appends wait until readers have settled a segment"),
-                Problem::DiskFull => error!("no space left on the journal's volume: nothing is accepted until there is"),
-                Problem::Disk { detail } => error!(detail, "the journal's disk failed: what was not acknowledged is refused"),
-            }
-        }
-        self.shared.report(Some(problem));
+        drop(ledger);
+        self.shared.room.notify_waiters();
     }
 }

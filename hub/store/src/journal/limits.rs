@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn every_allowed_segment_has_room_for_the_queues_and_the_largest_record() {
-        for segment_bytes in (MIN_SEGMENT_BYTES..=8 * 1024 * 1024).step_by(BLOCK_BYTES as usize) {
+        for blocks in MIN_SEGMENT_BYTES / BLOCK_BYTES..=2048 {
+            let segment_bytes = blocks * BLOCK_BYTES;
             let limits = limits(segment_bytes, segment_bytes * 3).unwrap();
             let snapshot = (FIXED_BYTES + control::max_snapshot_len(limits.max_queues)) as u64;
             let record = limits.max_payload as u64 + OVERHEAD_BYTES;

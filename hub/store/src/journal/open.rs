@@ -17,9 +17,8 @@ use super::limits::Limits;
 use super::replay::{self, Ending};
 use super::shared::Shared;
 use super::slots::{self, Slots};
-use super::{OpenError, Recovery};
 use crate::disk::{Disk, DiskFile};
-use crate::segment::{Head, Header, RECORDS_AT};
+use crate::segment::{HEAD_BYTES, Head, Header};
 
 /// The file whose lock keeps the directory to one process.
 const LOCK_FILE: &str = "lock";
@@ -38,6 +37,54 @@ struct Listing {
     /// Complete files that hold nothing.
     free: Vec<u32>,
     next_slot: u32,
+}
+
+/// What opening found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Records that wait in queues, each counted once per queue.
+    pub pending: u64,
+    /// A torn tail was cut: it was never acknowledged.
+    pub cut_tail: bool,
+    /// Damaged records found while opening, and skipped.
+    pub corrupt_records: u64,
+    /// Segment files whose header could not be read, and that were set aside as `*.damaged`.
+    pub damaged_segments: u64,
+}
+
+/// Why the journal could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("the journal in {directory} is in use by another process")]
+    Locked {
+        /// The journal's directory.
+        directory: PathBuf,
+    },
+    /// Written by a version that this one does not know. Left untouched.
+    #[error("{file} has format {format}, which this version cannot read")]
+    UnknownFormat {
+        /// The segment.
+        file: PathBuf,
+        /// The format it claims.
+        format: u16,
+    },
+    /// The options make no journal.
+    #[error("{problem}")]
+    Options {
+        /// Which option, and what is wrong with it.
+        problem: String,
+    },
+    /// The disk failed.
+    #[error("failed to {operation} {path}")]
+    Disk {
+        /// What was attempted.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the operating system answered.
+        source: io::Error,
+    },
 }
 
 /// Opens the journal in `directory`.
@@ -162,7 +209,7 @@ enum HeadOf {
 fn read_head(disk: &dyn Disk, path: &Path, limits: Limits) -> Result<(HeadOf, Arc<dyn DiskFile>), OpenError> {
     let read = || {
         let file = disk.open(path)?;
-        let mut head = [0; RECORDS_AT as usize];
+        let mut head = [0; HEAD_BYTES];
         let count = file.read_at(&mut head, 0)?;
         let len = file.len()?;
         let head = if count < head.len() { Head::Blank } else { Head::decode(&head) };

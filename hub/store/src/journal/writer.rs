@@ -100,7 +100,6 @@ fn finish(mut committer: Committer, asked_to_close: Option<oneshot::Sender<()>>)
     if let Err(error) = committer.close() {
         warn!(%error, "cursors could not be saved: what was settled last will be delivered again");
     }
-    committer.closed();
     // The lock goes with it, so whoever waits for the answer can open the directory again.
     drop(committer);
     if let Some(answer) = asked_to_close {

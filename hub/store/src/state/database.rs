@@ -89,20 +89,20 @@ fn open_checked(path: &Path, missing: Missing) -> Result<redb::Database, Refusal
             Missing::Create => builder.create(path),
             Missing::Refuse => builder.open(path),
         };
-        let mut database = opened.map_err(refusal)?;
+        let mut database = opened.map_err(|error| refusal(&error))?;
         match database.check_integrity() {
             Ok(true) => Ok(database),
             // What redb could mend is an older state than the one that was acknowledged.
             Ok(false) => Err(Refusal::Damaged("pages were damaged".to_owned())),
-            Err(error) => Err(refusal(error)),
+            Err(error) => Err(refusal(&error)),
         }
     }));
     // redb trusts a file whose checksums are right; one that makes it panic all the same is damaged.
     checked.unwrap_or_else(|_| Err(Refusal::Damaged("reading it failed an assertion".to_owned())))
 }
 
-fn refusal(error: DatabaseError) -> Refusal {
-    let damaged = match &error {
+fn refusal(error: &DatabaseError) -> Refusal {
+    let damaged = match error {
         DatabaseError::Storage(StorageError::Corrupted(_)) | DatabaseError::RepairAborted => true,
         DatabaseError::Storage(StorageError::Io(error)) => {
             matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)

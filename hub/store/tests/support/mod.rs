@@ -68,7 +68,9 @@ pub struct Gate {
 pub struct Release(Arc<Gate>);
 
 impl Release {
-    pub fn release(self) {}
+    pub fn release(self) {
+        drop(self);
+    }
 }
 
 impl Drop for Release {
@@ -182,6 +184,11 @@ impl MemoryDisk {
     pub fn names(&self) -> Vec<String> {
         let state = self.state();
         state.files.keys().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+    }
+
+    /// The names of the segment files.
+    pub fn segments(&self) -> Vec<String> {
+        self.names().into_iter().filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "seg")).collect()
     }
 
     /// The bytes of a file.

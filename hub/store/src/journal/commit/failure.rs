@@ -1,0 +1,56 @@
+//! What becomes of a commit when the disk fails.
+
+use std::io;
+
+use tracing::{error, warn};
+
+use super::Committer;
+use crate::journal::appender::AppendError;
+use crate::journal::usage::Problem;
+
+impl Committer {
+    /// A write or sync failed: refuses what waits and abandons the segment at what is synced.
+    pub(super) fn fail(&mut self, operation: &'static str, failure: &io::Error) -> AppendError {
+        let refusal = self.refusal(operation, failure);
+        for submission in self.run.waiting.drain(..) {
+            submission.refuse(refusal.clone());
+        }
+        if let Some(tail) = self.tail.take() {
+            if tail.published {
+                if let Some(segment) = self.shared.ledger().segments.back_mut() {
+                    segment.suspect = true;
+                }
+            } else {
+                self.give_back(tail.slot, true);
+            }
+        }
+        self.offset = self.synced;
+        self.unsynced_cursors.clear();
+        self.shared.ledger().cursors_unwritten();
+        self.run.restart(0);
+        refusal
+    }
+
+    /// What to answer to a sender after the disk failed.
+    pub(super) fn refusal(&self, operation: &'static str, failure: &io::Error) -> AppendError {
+        let full = matches!(failure.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        self.report(if full {
+            Problem::DiskFull
+        } else {
+            Problem::Disk { detail: format!("failed to {operation} the journal: {failure}") }
+        });
+        if full { AppendError::DiskFull } else { AppendError::Disk { operation, kind: failure.kind() } }
+    }
+
+    /// Says once what is wrong, and keeps it to be looked at.
+    pub(super) fn report(&self, problem: Problem) {
+        if self.shared.problem.borrow().as_ref() != Some(&problem) {
+            match &problem {
+                Problem::Full => warn!("the journal is full: appends wait until readers have settled a segment"),
+                Problem::DiskFull => error!("no space left on the journal's volume: nothing is accepted until there is"),
+                Problem::Disk { detail } => error!(detail, "the journal's disk failed: what was not acknowledged is refused"),
+            }
+        }
+        self.shared.report(Some(problem));
+    }
+}
