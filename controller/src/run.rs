@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use edge_crds::EdgeDeployment;
 use jiff::Timestamp;
+use kube::api::ListParams;
 use kube::{Api, Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use crate::cluster_dns::DnsError;
@@ -29,8 +31,8 @@ use crate::watch::{self, Heartbeats};
 
 /// Changes that wait to be queued. A full channel makes watches wait, which costs nothing but time.
 const CHANGES: usize = 256;
-/// Longest reconcile.
-const RECONCILE_TIMEOUT: Duration = Duration::from_mins(1);
+/// Longest reconcile. The first of a hundred modules makes some seven hundred requests.
+const RECONCILE_TIMEOUT: Duration = Duration::from_mins(3);
 /// What reconciles under way get to finish after SIGTERM; well inside the pod's grace period of 30 s.
 const DRAIN: Duration = Duration::from_secs(10);
 /// Where a pod learns how names resolve.
@@ -67,6 +69,9 @@ pub enum RunError {
         /// How many.
         count: usize,
     },
+    /// A defect of ours. Its object would never be looked at again, so the process is begun anew.
+    #[error("a reconcile broke off")]
+    BrokeOff(#[source] JoinError),
     /// Another replica acts.
     #[error("the Lease was lost; another replica acts")]
     LeaseLost,
@@ -143,6 +148,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
         }
     }
     metrics.leads(true);
+    look_for_the_definition(&client, &namespaces).await;
     // The tasks of the watches are started only now: a replica that waits costs the API server nothing.
     let heartbeats = watch::start(&client, &namespaces, &changed, &metrics);
     let _ = state.heartbeats.set(heartbeats);
@@ -154,7 +160,7 @@ pub async fn run(arguments: RunArguments) -> Result<(), RunError> {
         }
     };
     tokio::select! {
-        () = work.go_on() => {}
+        outcome = work.go_on() => return outcome,
         () = lost => {
             work.running.abort_all();
             metrics.leads(false);
@@ -183,7 +189,8 @@ struct Work {
 }
 
 impl Work {
-    async fn go_on(&mut self) {
+    /// Works until a defect shows.
+    async fn go_on(&mut self) -> Result<(), RunError> {
         loop {
             while let Some(key) = self.queue.start(Instant::now()) {
                 self.running.spawn(one(Arc::clone(&self.context), key));
@@ -198,25 +205,26 @@ impl Work {
             tokio::select! {
                 change = self.changes.recv() => match change {
                     Some(key) => self.queue.request(key, Instant::now()),
-                    None => return,
+                    None => return Ok(()),
                 },
-                Some(ended) = self.running.join_next() => self.ended(ended),
+                Some(ended) = self.running.join_next() => self.ended(ended)?,
                 () = sleep => {}
             }
         }
     }
 
-    fn ended(&mut self, ended: Result<(HubKey, Outcome), tokio::task::JoinError>) {
-        match ended {
-            Ok((key, outcome)) => self.queue.finished(&key, outcome, Instant::now()),
-            // `one` does not panic; were it to, its object would be stuck, and the process is better begun anew.
-            Err(error) => tracing::error!(%error, "a reconcile broke off"),
-        }
+    fn ended(&mut self, ended: Result<(HubKey, Outcome), JoinError>) -> Result<(), RunError> {
+        let (key, outcome) = ended.map_err(RunError::BrokeOff)?;
+        self.queue.finished(&key, outcome, Instant::now());
+        Ok(())
     }
 
+    /// Lets what is under way come to its end.
     async fn drain(&mut self) {
         while let Some(ended) = self.running.join_next().await {
-            self.ended(ended);
+            if let Err(error) = ended {
+                tracing::error!(%error, "a reconcile broke off");
+            }
         }
     }
 }
@@ -245,8 +253,18 @@ async fn one(context: Arc<Context>, key: HubKey) -> (HubKey, Outcome) {
     (key, outcome)
 }
 
-/// Is the definition there? Used to say so at start, rather than once per failed watch.
-pub async fn definition_is_installed(client: &Client) -> bool {
-    let api: Api<edge_crds::EdgeDeployment> = Api::all(client.clone());
-    !matches!(api.list(&kube::api::ListParams::default().limit(1)).await, Err(kube::Error::Api(status)) if status.code == 404)
+/// Says how to cure a missing definition, once and plainly, rather than in the words of every watch that fails for it.
+async fn look_for_the_definition(client: &Client, namespaces: &[String]) {
+    let api: Api<EdgeDeployment> = match namespaces.first() {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    if let Err(kube::Error::Api(status)) = api.list(&ListParams::default().limit(1)).await
+        && status.code == 404
+    {
+        tracing::error!(
+            "this cluster does not know EdgeDeployment: install the chart with crds.install=true, or apply the definition that comes \
+             with it; it is looked for again until it is there"
+        );
+    }
 }

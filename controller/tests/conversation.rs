@@ -1,6 +1,7 @@
 //! Whole conversations with an API server: these requests, in this order, and no other.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(dead_code, reason = "the server in memory serves other tests too")]
 
 mod support;
 

@@ -20,6 +20,9 @@ pub const HUB_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365);
 /// How far certificates reach into the past: clocks of edge devices lag.
 const BACKDATED: SignedDuration = SignedDuration::from_hours(24);
 
+/// A moment before which no clock of ours can truly stand: 1 January 2026.
+const FLOOR: Timestamp = Timestamp::constant(1_767_225_600, 0);
+
 /// Why a certificate could not be made or read.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
@@ -83,7 +86,9 @@ pub fn new_key() -> Result<KeyPair, CertificateError> {
 
 /// The CA of the deployment called `name`, for `key`.
 pub fn authority(name: &str, key: &KeyPair, now: Timestamp) -> Result<Pair, CertificateError> {
-    let mut params = params(&format!("EdgeDeployment {name} CA"), now, CA_LIFE);
+    // Made by a device whose clock stands at 1970, the CA must still be valid once the clock is right.
+    let begin = backdated(now).min(FLOOR);
+    let mut params = params(&format!("EdgeDeployment {name} CA"), begin, now.max(FLOOR).saturating_add(CA_LIFE).unwrap_or(now));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
     let certificate = params.self_signed(key).map_err(|source| CertificateError::Make { what: "the CA", source })?;
@@ -97,7 +102,9 @@ pub fn hub(authority: &Pair, hosts: &[String], key: &KeyPair, now: Timestamp) ->
     let issuer = Issuer::from_ca_cert_pem(&authority.certificate, issuer_key)
         .map_err(|error| CertificateError::Authority { reason: error.to_string() })?;
     let make = |source| CertificateError::Make { what: "the hub's certificate", source };
-    let mut params = params(hosts.first().map_or("edgehub", String::as_str), now, HUB_LIFE);
+    let begin = backdated(now);
+    let end = begin.saturating_add(HUB_LIFE).unwrap_or(now);
+    let mut params = params(hosts.first().map_or("edgehub", String::as_str), begin, end);
     params.subject_alt_names = CertificateParams::new(hosts.to_vec()).map_err(make)?.subject_alt_names;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -109,15 +116,18 @@ pub fn hub(authority: &Pair, hosts: &[String], key: &KeyPair, now: Timestamp) ->
 /// X.509 bounds a common name to 64 characters; it is for people, names are checked elsewhere.
 const MAX_COMMON_NAME: usize = 64;
 
-fn params(common_name: &str, now: Timestamp, life: SignedDuration) -> CertificateParams {
+fn params(common_name: &str, begin: Timestamp, end: Timestamp) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, common_name.chars().take(MAX_COMMON_NAME).collect::<String>());
-    let begin = now.saturating_sub(BACKDATED).unwrap_or(now);
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
     params.not_before = epoch + since_epoch(begin);
-    params.not_after = epoch + since_epoch(begin.saturating_add(life).unwrap_or(now));
+    params.not_after = epoch + since_epoch(end);
     params
+}
+
+fn backdated(now: Timestamp) -> Timestamp {
+    now.saturating_sub(BACKDATED).unwrap_or(now)
 }
 
 fn since_epoch(at: Timestamp) -> Duration {
@@ -208,6 +218,20 @@ mod tests {
         assert!(matches!(verdict("2026-08-30T00:00:00Z"), Verdict::Good(_)));
         for now in ["2026-09-02T00:00:00Z", "2030-01-01T00:00:00Z", "1970-01-01T00:00:00Z"] {
             assert_eq!(verdict(now), Verdict::Renew("two thirds of its life are over"), "{now}");
+        }
+    }
+
+    #[test]
+    fn a_ca_made_while_the_clock_stood_at_1970_is_valid_once_it_is_right() {
+        for now in ["1970-01-01T00:05:00Z", "2026-05-01T00:00:00Z", "2040-01-01T00:00:00Z"] {
+            let ca = authority("line-7", &new_key().unwrap(), at(now)).unwrap();
+            let validity = validity(&ca.certificate).unwrap();
+            for then in [now, "2026-05-01T00:00:00Z", "2055-01-01T00:00:00Z"] {
+                assert!(
+                    validity.not_before <= at(then) && at(then) < validity.not_after,
+                    "made at {now}, looked at {then}: {validity:?}"
+                );
+            }
         }
     }
 

@@ -38,6 +38,7 @@ pub(crate) struct Api {
     objects: BTreeMap<String, Value>,
     writes: Vec<Write>,
     refusals: Vec<(String, String)>,
+    is_silent: bool,
 }
 
 /// A handle on the server.
@@ -97,14 +98,24 @@ impl Server {
         std::mem::take(&mut self.0.lock().unwrap().writes)
     }
 
-    /// A context whose API server this is.
-    pub(crate) fn context(&self) -> Context {
+    /// From now on nothing is answered.
+    pub(crate) fn go_silent(&self) {
+        self.0.lock().unwrap().is_silent = true;
+    }
+
+    /// A client of this server.
+    pub(crate) fn client(&self) -> Client {
         let server = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
             let server = server.clone();
             async move { Ok::<_, Infallible>(server.answer(request).await) }
         });
-        let client = Client::new(service, "plant");
+        Client::new(service, "plant")
+    }
+
+    /// A context whose API server this is.
+    pub(crate) fn context(&self) -> Context {
+        let client = self.client();
         let (changed, _) = mpsc::channel(1);
         Context {
             client: client.clone(),
@@ -123,6 +134,9 @@ impl Server {
     }
 
     async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        if self.0.lock().unwrap().is_silent {
+            return std::future::pending().await;
+        }
         let (parts, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let body: Value = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
@@ -187,6 +201,18 @@ impl Api {
                 let Some(object) = self.objects.get_mut(path) else { return found(None) };
                 merge(object, &body);
                 (StatusCode::OK, object.clone())
+            }
+            ("PUT", [_, _]) => {
+                let version =
+                    |object: &Value| object["metadata"]["resourceVersion"].as_str().unwrap_or("1").parse::<u32>().unwrap();
+                let before = version(&self.objects[path]);
+                if version(&body) != before {
+                    return failure(StatusCode::CONFLICT, "Conflict", "the object has been modified");
+                }
+                let mut object = body;
+                object["metadata"]["resourceVersion"] = json!((before + 1).to_string());
+                self.objects.insert(path.to_owned(), object);
+                (StatusCode::OK, self.objects[path].clone())
             }
             ("DELETE", [_, _]) => found(self.objects.remove(path).as_ref()),
             other => panic!("nobody expected {other:?}"),

@@ -141,6 +141,9 @@ pub fn rejected(
     // Only where there was something before is there something to describe.
     if hub.pod.is_some() {
         findings.push(conditions::hub(hub).finding);
+    }
+    // Without a link nothing new is known of the upstream; what was said of it last stands.
+    if hub.report.is_some() {
         findings.push(upstream_judged.finding);
     }
     if !seen.is_empty() {
@@ -152,7 +155,11 @@ pub fn rejected(
             .map_or_else(|| "waits for the rest of the spec to be corrected".to_owned(), |problem| problem.message.clone());
         RouteStatus { name: route.name.clone(), accepted: false, message: Some(cut(&message, MAX_ROUTE_MESSAGE_BYTES)) }
     });
-    let upstream = if hub.pod.is_some() { upstream } else { "Unknown" };
+    let upstream = match (hub.report, &before.upstream) {
+        (None, Some(before)) => before.as_str(),
+        (None, None) => "Unknown",
+        (Some(_), _) => upstream,
+    };
     let status = status(edge, &before, &findings, (400, &message), upstream, &seen, routes.collect(), now);
     Report { status, wake_at: seen.iter().filter_map(|seen| seen.wake_at).min() }
 }
