@@ -20,13 +20,30 @@ const RECORDS: u64 = 500;
 #[derive(Clone, Debug)]
 enum Damage {
     /// So many bytes from a place, both in thousandths of the file, become another value.
-    Fill { file: usize, from: u16, count: u16, value: u8 },
+    Fill {
+        file: usize,
+        from: u16,
+        count: u16,
+        value: u8,
+    },
     /// One bit of the head or of the records.
-    Flip { file: usize, at: u32, bit: u8 },
-    CutShort { file: usize, to: u16 },
-    Lose { file: usize },
+    Flip {
+        file: usize,
+        at: u32,
+        bit: u8,
+    },
+    CutShort {
+        file: usize,
+        to: u16,
+    },
+    Lose {
+        file: usize,
+    },
     /// One file becomes a copy of another.
-    Copy { file: usize, over: usize },
+    Copy {
+        file: usize,
+        over: usize,
+    },
 }
 
 fn damages() -> impl Strategy<Value = Vec<Damage>> {
