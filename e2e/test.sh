@@ -27,6 +27,8 @@ EDGE_CLUSTER_DIR=${EDGE_CLUSTER_DIR:-$EDGE_CACHE/cluster}
 export EDGE_CLUSTER_DIR
 # An image for the cluster need not be a small one.
 export PROFILE=${PROFILE:-fast}
+# One folder for what make builds and what the scripts build.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$REPOSITORY/target}
 cd "$REPOSITORY"
 
 # What each step is, for people.

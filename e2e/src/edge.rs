@@ -207,6 +207,14 @@ impl<'n> Edge<'n> {
         self.namespace.try_exec(&self.pod(module), MODULE_CONTAINER, command).await
     }
 
+    /// Waits until `url` answers to a module made by [`visitor`](crate::visitor), and returns what it says. Endpoints follow their
+    /// pods with a moment's delay.
+    pub async fn visit(&self, visitor: &str, url: &str) -> String {
+        let program = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=5).read().decode())";
+        let command = ["python3", "-c", program, url];
+        eventually(&format!("an answer from {url}"), SOON, async || self.try_exec(visitor, &command).await).await
+    }
+
     /// The events about it, oldest first.
     pub async fn said(&self) -> Vec<Said> {
         self.namespace.said_of(KIND, &self.name).await

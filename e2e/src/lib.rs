@@ -34,7 +34,7 @@ pub use cluster::{Cluster, MANAGER, OPERATOR, OPERATOR_NAMESPACE};
 pub use edge::Edge;
 pub use eventually::eventually;
 pub use ledger::{Ledger, Ledgers};
-pub use module::{BUSYBOX, LOAD, PYTHON, SLEEP, busybox, idle, load, with};
+pub use module::{BUSYBOX, LOAD, PYTHON, SLEEP, busybox, idle, load, visitor, with};
 pub use namespace::{Namespace, Said};
 pub use node::Node;
 pub use scenario::scenario;

@@ -22,6 +22,11 @@ pub fn idle(name: &str) -> Value {
     busybox(name, SLEEP)
 }
 
+/// A module that does nothing, and has Python: the static busybox cannot look names up.
+pub fn visitor(name: &str) -> Value {
+    json!({"name": name, "image": PYTHON, "createOptions": {"Cmd": ["-c", "import signal; signal.sigwait({signal.SIGTERM})"]}})
+}
+
 /// A module that sends numbered messages (`send --count 100 …`) or keeps ledgers of its inputs (`receive`). A sender ends well when
 /// all are acknowledged.
 pub fn load(name: &str, arguments: &str) -> Value {

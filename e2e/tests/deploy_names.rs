@@ -1,6 +1,6 @@
 //! Modules reach each other and the hub under the names that their authors wrote.
 
-use edge_e2e::{SOON, busybox, eventually, idle, scenario};
+use edge_e2e::{busybox, scenario, visitor};
 use serde_json::json;
 
 const SERVE: &str = "mkdir -p /tmp/www; echo 21.5 >/tmp/www/index.html; exec httpd -f -p 8080 -h /tmp/www";
@@ -8,7 +8,7 @@ const SERVE: &str = "mkdir -p /tmp/www; echo 21.5 >/tmp/www/index.html; exec htt
 #[tokio::test]
 async fn a_module_is_reached_as_its_author_wrote_its_name() {
     scenario("names", async |namespace| {
-        let modules = [busybox("tempSensor", SERVE), busybox("night_watch", SERVE), idle("reader")];
+        let modules = [busybox("tempSensor", SERVE), busybox("night_watch", SERVE), visitor("reader")];
         let edge = namespace.edge("line", json!({"modules": modules})).await;
         edge.ready().await;
         // Underscores are no part of host names: such a module is reached under the name of its pod's host.
@@ -24,9 +24,7 @@ async fn a_module_is_reached_as_its_author_wrote_its_name() {
             (format!("http://{hub}:9600/healthz"), ""),
         ];
         for (url, expected) in &answers {
-            let ask = ["wget", "-q", "-T", "5", "-O", "-", url.as_str()];
-            // Endpoints follow their pods with a moment's delay.
-            let said = eventually(&format!("an answer from {url}"), SOON, async || edge.try_exec("reader", &ask).await).await;
+            let said = edge.visit("reader", url).await;
             assert!(said.contains(*expected), "{url}: {said}");
         }
     })
