@@ -33,6 +33,8 @@ use crate::watch::{self, Heartbeats};
 const CHANGES: usize = 256;
 /// Longest reconcile. The first of a hundred modules makes some seven hundred requests.
 const RECONCILE_TIMEOUT: Duration = Duration::from_mins(3);
+/// How often an EdgeDeployment is looked at whose namespace is being deleted.
+const LOOK_AT_ENDING: Duration = Duration::from_secs(30);
 /// What reconciles under way get to finish after SIGTERM; well inside the pod's grace period of 30 s.
 const DRAIN: Duration = Duration::from_secs(10);
 /// Where a pod learns how names resolve.
@@ -242,6 +244,8 @@ async fn one(context: Arc<Context>, key: HubKey) -> (HubKey, Outcome) {
             context.metrics.forget(&key);
             Outcome::Gone
         }
+        // The EdgeDeployment is about to be deleted too, and that will be heard.
+        Err(Error::NamespaceEnding) => Outcome::Again(LOOK_AT_ENDING),
         Err(error) => {
             let causes: Vec<_> = std::iter::successors(std::error::Error::source(&error), |error| error.source())
                 .map(ToString::to_string)

@@ -14,6 +14,7 @@ use super::Error;
 use super::action::Action;
 use super::build::{HUB_CONFIGURATION, ModulePod, WORKLOAD_CONTAINER};
 use super::child::{Child, Kind, Ownership, PodRef};
+use super::error::is_namespace_ending;
 use super::plan::Plan;
 use super::valid::ValidDeployment;
 
@@ -121,6 +122,11 @@ pub async fn apply(client: &Client, valid: &ValidDeployment, plan: Plan) -> Appl
                     tracing::info!(deployment = valid.names.deployment(), namespace = valid.namespace, "{}", action.sentence());
                 }
                 applied.done.push(action);
+            }
+            // Nothing else would fare better, and nobody is left to be told.
+            Err(source) if is_namespace_ending(&source) => {
+                applied.failed.push(Failure { action, source });
+                break;
             }
             Err(source) => {
                 let deployment = valid.names.deployment();

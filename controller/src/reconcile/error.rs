@@ -25,6 +25,9 @@ pub enum Error {
         /// What the API server or the connection said.
         source: Box<kube::Error>,
     },
+    /// Everything in the namespace is being deleted: nothing can be created there any more, and nothing is to be done.
+    #[error("the namespace is being deleted")]
+    NamespaceEnding,
     /// The status could not be written.
     #[error("failed to write the status of EdgeDeployment {name}")]
     Status {
@@ -56,6 +59,9 @@ impl Error {
     }
 
     pub(super) fn write(what: String, source: kube::Error) -> Self {
+        if is_namespace_ending(&source) {
+            return Self::NamespaceEnding;
+        }
         Self::Write { what, source: Box::new(source) }
     }
 
@@ -64,6 +70,7 @@ impl Error {
         match self {
             Self::Read { .. } => "ReadFailed",
             Self::Write { .. } => reason::APPLY_FAILED,
+            Self::NamespaceEnding => "NamespaceEnding",
             Self::Status { .. } => "StatusFailed",
             Self::Make(_) | Self::Issue(_) => "KeysFailed",
             Self::Vanished => "SecretVanished",
@@ -72,6 +79,12 @@ impl Error {
     }
 
     /// Every word that [`Error::reason`] can be, for metrics that start at zero.
-    pub const REASONS: [&'static str; 6] =
-        ["ReadFailed", reason::APPLY_FAILED, "StatusFailed", "KeysFailed", "SecretVanished", "Timeout"];
+    pub const REASONS: [&'static str; 7] =
+        ["ReadFailed", reason::APPLY_FAILED, "NamespaceEnding", "StatusFailed", "KeysFailed", "SecretVanished", "Timeout"];
+}
+
+/// Was something refused because its namespace is being deleted?
+pub(super) fn is_namespace_ending(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == "NamespaceTerminating")
 }

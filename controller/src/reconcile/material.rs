@@ -124,6 +124,12 @@ fn decimal(random: &dyn SecureRandom) -> Result<String, MakeError> {
     Ok(format!("{:018}", u64::from_le_bytes(bytes) % 1_000_000_000_000_000_000))
 }
 
+/// May this Secret outlive its EdgeDeployment? The CA and the keys of modules may, those of modules that were removed included. The
+/// controller's own key may not: nobody but the hub of this deployment ever knew it.
+pub fn may_outlive(valid: &ValidDeployment, secret: &str) -> bool {
+    secret == valid.names.ca() || (secret.ends_with("-identity") && secret != valid.agent_secret())
+}
+
 /// A Secret that is created once.
 fn secret<const N: usize>(
     valid: &ValidDeployment,
@@ -133,6 +139,7 @@ fn secret<const N: usize>(
     data: [(&str, String); N],
 ) -> Child {
     let deployment = valid.names.deployment();
+    let outlives = valid.hub.storage.retain && may_outlive(valid, name);
     let secret = Secret {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
@@ -142,7 +149,7 @@ fn secret<const N: usize>(
                     .map_or_else(|| labels::child(deployment, component), |module| labels::of_module(deployment, &module.names)),
             ),
             annotations: module.map(|module| labels::module_annotations(&module.names)),
-            owner_references: (!valid.hub.storage.retain).then(|| vec![valid.owner.reference.clone()]),
+            owner_references: (!outlives).then(|| vec![valid.owner.reference.clone()]),
             ..ObjectMeta::default()
         },
         data: Some(data.into_iter().map(|(key, value)| (key.to_owned(), ByteString(value.into_bytes()))).collect()),

@@ -89,6 +89,9 @@ pub async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result
     }
     let (wake_at, progress) = (plan.wake_at, progress(&plan));
     let applied = apply::apply(&context.client, &valid, plan).await;
+    if applied.failed.iter().any(|failure| error::is_namespace_ending(&failure.source)) {
+        return Err(Error::NamespaceEnding);
+    }
     let hub = HubView {
         pod: plan::hub_pod(&valid, &fetched),
         report: hub_report.as_ref(),

@@ -15,7 +15,7 @@ use super::build::{Desired, HUB_CONFIGURATION, MODULE_CONTAINER, ModulePod, own_
 use super::child::{Kind, Ownership, PodRef};
 use super::fetch::Fetched;
 use super::valid::ValidDeployment;
-use super::{claim_size, compare};
+use super::{claim_size, compare, material};
 
 /// How long the hub gets to notice its new configuration before its files are refreshed once more.
 const REFRESH_AGAIN: SignedDuration = SignedDuration::from_secs(5);
@@ -98,7 +98,7 @@ fn objects(valid: &ValidDeployment, desired: &Desired, fetched: &Fetched, plan: 
 fn owners(valid: &ValidDeployment, fetched: &Fetched, plan: &mut Plan) {
     for ((kind, name), found) in &fetched.objects {
         let may_outlive = match kind {
-            Kind::Secret => is_made_once(valid, name),
+            Kind::Secret => material::may_outlive(valid, name),
             Kind::Claim => valid.hub.storage.existing_claim.is_none() && *name == valid.names.hub(),
             _ => false,
         };
@@ -113,18 +113,13 @@ fn owners(valid: &ValidDeployment, fetched: &Fetched, plan: &mut Plan) {
     }
 }
 
-/// Keys that are made once and kept as long as the hub's volume, those of removed modules included.
-fn is_made_once(valid: &ValidDeployment, secret: &str) -> bool {
-    secret == valid.names.ca() || secret.ends_with("-identity")
-}
-
 fn orphans(valid: &ValidDeployment, desired: &Desired, fetched: &Fetched, plan: &mut Plan) {
     let wanted = |kind: Kind, name: &str| desired.children.iter().any(|child| child.kind == kind && child.name() == name);
     for ((kind, name), found) in &fetched.objects {
         let kept = match kind {
             // Docker keeps the volumes of a container that it removes; so do we, until the whole EdgeDeployment goes.
             Kind::Claim => true,
-            Kind::Secret => is_made_once(valid, name),
+            Kind::Secret => material::may_outlive(valid, name) || *name == valid.agent_secret(),
             // Without the hub's address there is no slice to wish for, which is no reason to remove one.
             Kind::EndpointSlice => !desired.children.iter().any(|child| child.kind == Kind::EndpointSlice),
             _ => false,
