@@ -47,7 +47,7 @@ declare -A DESCRIPTIONS=(
     [alone]="scenarios that replace the operator, one after the other"
 )
 STEPS=(tools formats lints unit licences cluster images install definition sdk scenarios alone)
-((${#only[@]} == 0)) || STEPS=(tools cluster images install scenarios)
+((${#only[@]} == 0)) || STEPS=(tools cluster images install scenarios alone)
 
 step_tools() {
     "$CLUSTER_SCRIPTS/install-packages.sh"
@@ -96,7 +96,7 @@ step_sdk() { PROFILE=dev "$REPOSITORY/e2e/sdk-smoke/run.sh"; }
 
 step_scenarios() { scenarios "$THREADS" "${only[@]}"; }
 
-step_alone() { scenarios 1 --ignored; }
+step_alone() { scenarios 1 --ignored "${only[@]}"; }
 
 # scenarios THREADS ARGUMENT…: they take minutes, so each is shown as it ends.
 scenarios() {

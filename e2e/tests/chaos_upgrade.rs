@@ -18,11 +18,13 @@ async fn upgrade_to(tag: &str) {
     script("cluster/helm.sh", &[&arguments[..], &["--set-string", &image, "--wait", "--timeout", "180s"]].concat()).await;
 }
 
-/// Image of the workload API in a pod, as the kubelet runs it.
-fn sidecar(pod: &Pod) -> (String, bool) {
+/// The workload API of a pod: the image that it should have, the id of the container that runs, and whether that is ready. The
+/// kubelet's word for the image would not do: of two names for one image it says the one that it likes.
+fn sidecar(pod: &Pod) -> (String, String, bool) {
+    let image = pod.spec.as_ref().and_then(|spec| spec.init_containers.as_ref()?.first()?.image.clone());
     let statuses = pod.status.as_ref().and_then(|status| status.init_container_statuses.clone()).unwrap_or_default();
     let status = statuses.into_iter().next().expect("there is a sidecar");
-    (status.image, status.ready)
+    (image.expect("it has an image"), status.container_id.unwrap_or_default(), status.ready)
 }
 
 /// Id of the module's own container: it changes with every start.
@@ -42,7 +44,7 @@ async fn an_upgrade_restarts_no_module_and_loses_no_message() {
                 "line",
                 json!({
                     "upstream": Site::upstream(),
-                    "modules": [idle("a"), load("gauge", "send --count 6000 --per-second 100")],
+                    "modules": [idle("a"), load("gauge", "send --count 6000 --per-second 60")],
                     "routes": [{"name": "up", "route": "FROM /messages/* INTO $upstream"}],
                 }),
             )
@@ -51,13 +53,15 @@ async fn an_upgrade_restarts_no_module_and_loses_no_message() {
         // What is on the hub's disk has to survive, too.
         site.stop().await;
         edge.condition(ConditionType::UpstreamConnected, "False").await;
+        let sidecars = [sidecar(&edge.get_pod("a").await).1, sidecar(&edge.get_pod("gauge").await).1];
         let before = (edge.uids().await, container(&edge.get_pod("a").await), container(&edge.get_pod("gauge").await));
 
         upgrade_to(NEXT).await;
-        for module in ["a", "gauge"] {
+        for (module, old) in ["a", "gauge"].into_iter().zip(sidecars) {
             eventually(&format!("the workload API of {module} is the next one"), SOON, async || {
-                let (image, ready) = sidecar(&edge.get_pod(module).await);
-                if image.ends_with(&format!(":{NEXT}")) && ready { Ok(()) } else { Err(format!("{image}, ready: {ready}")) }
+                let (image, id, ready) = sidecar(&edge.get_pod(module).await);
+                let is_next = image.ends_with(&format!(":{NEXT}")) && id != old && ready;
+                if is_next { Ok(()) } else { Err(format!("{image}, {id}, ready: {ready}")) }
             })
             .await;
         }
