@@ -44,7 +44,7 @@ pub struct EdgeDeploymentSpec {
     /// The id of the edge device. Default: the name of this object. Cannot be changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
-    #[x_kube(validation = Rule::new(r"self.matches('^[-A-Za-z0-9._%#*?!(),:=@$\']+$')")
+    #[x_kube(validation = Rule::new(r"self.matches('^[-A-Za-z0-9._%*?!(),:=@$\']+$')")
         .message("a device id is 1 to 128 of letters, digits and - . _ % # * ? ! ( ) , : = @ $ '"))]
     pub device_id: Option<String>,
 

@@ -20,7 +20,7 @@ pub const EDGE_AGENT: &str = "$edgeAgent";
 pub enum NameError {
     /// Not a device id as IoT Hub allows it.
     #[error(
-        "{given:?} is not a device id: 1 to {MAX_NAME_BYTES} of letters, digits and - . _ % # * ? ! ( ) , : = @ $ ' are allowed"
+        "{given:?} is not a device id: 1 to {MAX_NAME_BYTES} of letters, digits and - . _ % * ? ! ( ) , : = @ $ ' are allowed"
     )]
     Device {
         /// What was given, cut to a readable length.
@@ -39,7 +39,8 @@ fn excerpt(given: &str) -> String {
     given.chars().take(MAX_NAME_BYTES).collect()
 }
 
-/// A device's id: 1 to 128 of the ASCII letters, digits and signs that IoT Hub allows. Compared byte by byte.
+/// A device's id: 1 to 128 of the ASCII letters, digits and signs that IoT Hub allows, but for `#`: it cannot stand in the name of
+/// an MQTT topic, and every topic of a device holds its id. Compared byte by byte.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DeviceId(String);
@@ -77,7 +78,7 @@ impl ModuleName {
 impl FromStr for DeviceId {
     type Err = NameError;
     fn from_str(given: &str) -> Result<Self, NameError> {
-        let legal = given.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._%#*?!(),:=@$'".contains(&b));
+        let legal = given.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._%*?!(),:=@$'".contains(&b));
         if legal && (1..=MAX_NAME_BYTES).contains(&given.len()) {
             Ok(Self(given.to_owned()))
         } else {

@@ -51,7 +51,7 @@ pub fn warnings(table: &RouteTable, modules: &[ModuleName], has_upstream: bool) 
                     Some(known) => {
                         format!("it leads to module {module}, which is not deployed; {known} is, and case counts here")
                     }
-                    None => format!("it leads to module {module}, which is not deployed: what it takes is kept until it is"),
+                    None => format!("it leads to module {module}, which is not deployed: what it takes is dropped until it is"),
                 });
             }
         }
@@ -87,7 +87,7 @@ mod tests {
         );
         assert_eq!(
             warned("FROM /* INTO BrokeredEndpoint('/modules/gone/inputs/i')", true),
-            ["route r: it leads to module gone, which is not deployed: what it takes is kept until it is"]
+            ["route r: it leads to module gone, which is not deployed: what it takes is dropped until it is"]
         );
         assert_eq!(
             warned("FROM /* INTO BrokeredEndpoint('/modules/Filter/inputs/i')", true),

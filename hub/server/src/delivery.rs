@@ -5,7 +5,7 @@
 //! waits and the backlog stays on disk.
 //!
 //! # Invariants
-//! - A record is settled only after its acknowledgement (QoS 1) or after it was handed to the socket (QoS 0).
+//! - A record is settled only after its acknowledgement (QoS 1) or after it was queued for the socket (QoS 0).
 //! - When the task ends, unsettled records are read again by the next one, flagged as duplicates.
 
 use std::sync::Arc;

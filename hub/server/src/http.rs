@@ -17,8 +17,10 @@ use tokio::sync::Semaphore;
 
 use crate::hub::Hub;
 
-/// Connections served at once: a kubelet, a scraper or two, a person.
-const MAX_CONNECTIONS: usize = 16;
+/// Connections served at once: far more than a kubelet, a scraper or two and a person need.
+const MAX_CONNECTIONS: usize = 64;
+/// Time for the head of a request. A silent connection must not keep the kubelet's probe out.
+const HEADER_BUDGET: Duration = Duration::from_secs(2);
 /// Time for one connection, from accept to close.
 const CONNECTION_BUDGET: Duration = Duration::from_secs(10);
 
@@ -43,6 +45,7 @@ pub(crate) async fn serve(listener: TcpListener, hub: Arc<Hub>) {
             let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(answer(&request, &hub))));
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_BUDGET)
                 .max_buf_size(16 * 1024)
                 .serve_connection(TokioIo::new(stream), service);
             // Errors are the peer's: half a request, a reset.

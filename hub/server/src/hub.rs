@@ -76,16 +76,18 @@ impl Hub {
     /// The queues that want a message. None: it is dropped, counted here, and still acknowledged, as in IoT Edge.
     pub(crate) fn targets(&self, message: &Message) -> Vec<QueueName> {
         let active = self.active.load();
-        let mut to_missing_upstream = false;
+        let mut missing = DropReason::no_route;
         let mut targets = Vec::new();
         for endpoint in active.routes.select(message) {
             match endpoint {
-                Endpoint::Upstream if !active.has_upstream => to_missing_upstream = true,
+                Endpoint::Upstream if !active.has_upstream => missing = DropReason::no_upstream,
+                // Nobody could ever read it, and its queue would keep the disk from those who can.
+                Endpoint::Input { module, .. } if !active.modules.contains_key(module) => missing = DropReason::no_module,
                 wanted => targets.extend(active.queues.get(wanted).cloned()),
             }
         }
         if targets.is_empty() {
-            self.metrics.dropped(if to_missing_upstream { DropReason::no_upstream } else { DropReason::no_route });
+            self.metrics.dropped(missing);
         }
         targets
     }
@@ -116,6 +118,7 @@ impl Hub {
             limit_bytes: usage.bytes_max,
             syncs: usage.syncs,
             corrupt: usage.corrupt_records,
+            lost: usage.queues.iter().map(|queue| queue.lost).sum(),
         })
     }
 }

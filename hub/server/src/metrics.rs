@@ -23,8 +23,12 @@ pub(crate) enum DropReason {
     no_upstream,
     /// A record on disk that cannot be read as a message any more.
     corrupt,
-    /// Its module or its route was removed.
+    /// It waited for a module that was removed, or for an upstream that was removed while the journal was full.
     endpoint_removed,
+    /// A route leads to a module that is not deployed.
+    no_module,
+    /// Its properties cannot be read.
+    malformed,
     /// It cannot be put into a packet of the destination.
     undeliverable,
 }
@@ -45,6 +49,7 @@ pub(crate) enum Destination {
 pub(crate) enum ConnectFailure {
     not_authenticated,
     too_many_clients,
+    too_many_handshakes,
     tls,
     timeout,
     protocol,
@@ -135,9 +140,13 @@ impl Metrics {
     fn register(&mut self) {
         let r = &mut self.registry;
         r.register("messages_received", "Messages taken from modules", self.received.clone());
-        r.register("messages_sent", "Messages acknowledged by their destination", self.sent.clone());
+        r.register("messages_sent", "Messages acknowledged by their destination, or sent at QoS 0", self.sent.clone());
         r.register("messages_dropped", "Messages that were accepted and reached nobody", self.dropped.clone());
-        r.register("messages_unack", "Messages refused to their sender because the journal failed", self.unacknowledged.clone());
+        r.register(
+            "messages_unack",
+            "Connections ended because the journal could not take their messages",
+            self.unacknowledged.clone(),
+        );
         r.register("client_connect_success", "Connections accepted", self.connect_success.clone());
         r.register("client_connect_failed", "Connections refused", self.connect_failed.clone());
         r.register("client_disconnect", "Connections ended", self.disconnected.clone());
@@ -200,6 +209,11 @@ impl Metrics {
             ("journal_used_bytes", "Bytes of the journal that hold undelivered messages.", store.used_bytes),
             ("journal_limit_bytes", "Bytes that the journal may take; senders wait beyond.", store.limit_bytes),
             ("journal_syncs", "Synchronisations of the journal with the disk since the start.", store.syncs),
+            (
+                "journal_lost_records",
+                "Records that were damaged on disk and could not be delivered, since the start.",
+                store.lost,
+            ),
             ("journal_corrupt_records", "Damaged records skipped since the start.", store.corrupt),
         ] {
             writeln!(text, "# HELP edgehub_{name} {help}\n# TYPE edgehub_{name} gauge\nedgehub_{name} {value}")?;
@@ -223,4 +237,5 @@ pub(crate) struct StoreFigures {
     pub(crate) limit_bytes: u64,
     pub(crate) syncs: u64,
     pub(crate) corrupt: u64,
+    pub(crate) lost: u64,
 }

@@ -82,9 +82,10 @@ pub struct Running {
 
 /// Starts a hub. It serves until `stop` is cancelled; then call [`Running::shut_down`].
 pub async fn start(options: &Options, stop: CancellationToken) -> Result<Running, StartError> {
+    // First, so that a change while we read is noticed later.
+    let fingerprint = Fingerprint::of(&options.config);
     let loaded = configuration::load(&options.config)
         .map_err(|source| StartError::Configuration { directory: options.config.clone(), source })?;
-    let fingerprint = Fingerprint::of(&options.config);
     let Loaded { active, certificate, uplink: wanted, addresses } = loaded;
     let (journal, state, epoch) = open_store(&options.data, active.max_journal_bytes)?;
     let hub = Hub::new(active, journal, Sessions::new(state.clone()), epoch, stop);
@@ -191,7 +192,7 @@ async fn report_storage(hub: Arc<Hub>) {
 
 fn describe(problem: &Problem) -> String {
     match problem {
-        Problem::Full => "the journal is full: senders wait until messages are delivered; look for an input that nobody reads or an upstream that is not reached, or enlarge the volume".to_owned(),
+        Problem::Full => "the journal is full: senders wait until messages are delivered; look for an input that nobody reads or an upstream that is not reached, or enlarge the volume and restart the hub".to_owned(),
         Problem::DiskFull => "the volume of the journal has no space left: senders wait until there is some".to_owned(),
         Problem::Disk { detail } => format!("the disk of the journal fails: {detail}"),
     }
@@ -204,7 +205,7 @@ struct Follower {
     certificate: Option<(Certificate, Arc<Reloadable>)>,
     uplinks: watch::Sender<Option<MqttUplink>>,
     addresses: Addresses,
-    /// There may be queues of modules that are no longer deployed.
+    /// There may be sessions of modules that are no longer deployed.
     orphans: bool,
 }
 
@@ -216,8 +217,9 @@ impl Follower {
                 () = self.hub.stop.cancelled() => return,
                 _ = interval.tick() => {}
             }
+            retire_orphans(&self.hub);
             if self.orphans {
-                self.orphans = retire_orphans(&self.hub);
+                self.orphans = false;
                 self.forget_sessions().await;
             }
             let now = Fingerprint::of(&self.directory);
@@ -294,31 +296,28 @@ impl Follower {
     }
 }
 
-/// Drops the queues of modules that are no longer deployed: nobody can ever read them, and they would keep the disk. True: some
-/// are left, since a reader has not ended yet.
-fn retire_orphans(hub: &Hub) -> bool {
-    let mut left = false;
+/// Drops the queues that nobody can ever read, and that would keep the disk from others: of modules that are no longer deployed,
+/// of names that are none of ours (their own were damaged on disk), and, while the journal is full, of an upstream that was removed.
+fn retire_orphans(hub: &Hub) {
+    let active = hub.active.load();
+    let is_full = *hub.journal.problem().borrow() == Some(Problem::Full);
     for queue in hub.journal.queues() {
-        let orphan = match Endpoint::from_queue_name(queue.name.as_str()) {
-            Ok(Endpoint::Input { module, .. }) => !hub.active.load().modules.contains_key(&module),
-            _ => false,
+        let (orphan, reason) = match Endpoint::from_queue_name(queue.name.as_str()) {
+            Ok(Endpoint::Input { module, .. }) => (!active.modules.contains_key(&module), DropReason::endpoint_removed),
+            Ok(Endpoint::Upstream) => (!active.has_upstream && is_full, DropReason::endpoint_removed),
+            Err(_) => (true, DropReason::corrupt),
         };
         if !orphan {
             continue;
         }
         match hub.journal.retire(&queue.name) {
-            Ok(0) => {}
             Ok(count) => {
-                tracing::warn!(queue = %queue.name, count, "messages were dropped: their module is no longer deployed");
-                hub.metrics.dropped_many(DropReason::endpoint_removed, count);
+                tracing::warn!(queue = %queue.name, count, "messages were dropped: nobody can ever read them");
+                hub.metrics.dropped_many(reason, count);
+                hub.deliveries.forget(&queue.name);
             }
-            Err(error) => {
-                tracing::debug!(queue = %queue.name, %error, "a queue cannot be retired yet");
-                left = true;
-                continue;
-            }
+            // The next look will find it again.
+            Err(error) => tracing::debug!(queue = %queue.name, %error, "a queue cannot be retired yet"),
         }
-        hub.deliveries.forget(&queue.name);
     }
-    left
 }

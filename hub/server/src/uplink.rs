@@ -10,6 +10,7 @@
 //! Never here: the decision what goes upstream (routes), and any effect on local traffic.
 
 use std::collections::HashMap;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 const STEADY: Duration = Duration::from_secs(30);
 /// Longest silence on the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// Longest time without a PUBACK while some are due. A broker may have lost one, and only a new connection makes it look again.
+const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_mins(1);
 /// Time for DNS, TCP, TLS and CONNACK together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -46,7 +49,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 enum Error {
     #[error(transparent)]
     Connection(#[from] edge_mqtt::Error),
-    #[error("failed to read the queue")]
+    #[error("the broker acknowledged nothing for {ACKNOWLEDGEMENT_TIMEOUT:?}; if it refuses a message, its own log says why")]
+    Unacknowledged,
+    #[error("failed to read the queue of messages for the upstream")]
     Queue(#[from] ReadError),
 }
 
@@ -106,7 +111,7 @@ async fn serve(hub: &Hub, uplink: &MqttUplink, queue: &QueueName) {
             pause = FIRST_PAUSE;
         }
         let reason = chain(&error);
-        tracing::warn!(upstream = ?uplink.endpoint, error = reason, retry_in = ?pause, "the upstream is not reached; messages wait on disk");
+        tracing::warn!(upstream = ?uplink.endpoint, error = reason, retry_in = ?pause, "the uplink does not work; messages wait on disk");
         report(hub, UpstreamState::Disconnected, Some(reason));
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
@@ -149,14 +154,17 @@ async fn publish(
     reader: &mut QueueReader,
     mut connection: Connection,
 ) -> Result<std::convert::Infallible, Error> {
-    let mut in_flight: HashMap<std::num::NonZeroU16, Offset> = HashMap::with_capacity(WINDOW);
+    let mut in_flight: HashMap<NonZeroU16, Offset> = HashMap::with_capacity(WINDOW);
+    let mut progress = Instant::now();
     loop {
         let may_publish = in_flight.len() < WINDOW && connection.queued_bytes() < MAX_QUEUED_BYTES;
         tokio::select! {
             event = connection.next() => if let Event::PubAck(id) = event? && let Some(offset) = in_flight.remove(&id) {
                 hub.metrics.sent(Destination::upstream);
                 reader.settle(offset);
+                progress = Instant::now();
             },
+            () = tokio::time::sleep_until(progress + ACKNOWLEDGEMENT_TIMEOUT), if !in_flight.is_empty() => return Err(Error::Unacknowledged),
             record = reader.next(), if may_publish => {
                 let record = record?;
                 let Some((topic, message)) = packet(hub, uplink, &record) else {
@@ -164,6 +172,9 @@ async fn publish(
                     continue;
                 };
                 let dup = hub.deliveries.mark(queue, record.offset);
+                if in_flight.is_empty() {
+                    progress = Instant::now();
+                }
                 let id = connection.publish(&topic, message.body, dup)?;
                 in_flight.insert(id, record.offset);
             }

@@ -4,13 +4,18 @@
 
 mod support;
 
-use edge_mqtt::Event;
+use std::collections::VecDeque;
+use std::num::NonZeroU16;
+
+use edge_mqtt::{Connection, Event};
 use edge_protocol::status::HubStatus;
 use support::*;
 
 /// Far more than the journal of the test holds.
 const COUNT: usize = 400;
 const BODY_BYTES: usize = 64 * 1024;
+/// In flight at once: 3 MiB.
+const WINDOW: usize = 50;
 
 fn body(n: usize) -> Vec<u8> {
     let mut body = vec![0; BODY_BYTES];
@@ -27,18 +32,12 @@ async fn senders_wait_while_the_journal_is_full_and_everything_arrives_in_order_
     .await;
     let mut agent = hub.client("$edgeAgent").await;
     subscribe(&mut agent, "$edgehub/status").await;
-    let mut sensor = hub.client("tempSensor").await;
-    let topic = output_topic("tempSensor", "");
-    let ids: Vec<_> = (0..COUNT).map(|n| sensor.publish(&topic, body(n).into(), false).unwrap()).collect();
+    let sensor = hub.client("tempSensor").await;
+    let mut sender = Sender { connection: sensor, in_flight: VecDeque::new(), next: 0 };
 
-    let mut acknowledged = 0;
     loop {
         tokio::select! {
-            event = event(&mut sensor) => {
-                assert!(matches!(event, Event::PubAck(id) if id == ids[acknowledged]), "out of order: {event:?}");
-                acknowledged += 1;
-                assert!(acknowledged < COUNT, "the journal took more than it may hold");
-            }
+            () = sender.step() => assert!(sender.next < COUNT, "the journal took more than it may hold"),
             message = message(&mut agent) => {
                 let status: HubStatus = serde_json::from_slice(&message.payload).unwrap();
                 if status.storage_problem.is_some_and(|problem| problem.contains("full")) {
@@ -56,8 +55,8 @@ async fn senders_wait_while_the_journal_is_full_and_everything_arrives_in_order_
         }
     };
     let sending = async {
-        for id in &ids[acknowledged..] {
-            assert!(matches!(event(&mut sensor).await, Event::PubAck(answered) if answered == *id));
+        while sender.next < COUNT || !sender.in_flight.is_empty() {
+            sender.step().await;
         }
     };
     tokio::join!(reading, sending);
@@ -65,6 +64,28 @@ async fn senders_wait_while_the_journal_is_full_and_everything_arrives_in_order_
         let status: HubStatus = serde_json::from_slice(&message(&mut agent).await.payload).unwrap();
         if status.storage_problem.is_none() {
             return;
+        }
+    }
+}
+
+/// Publishes with a window, as SDKs do, and insists on acknowledgements in order.
+struct Sender {
+    connection: Connection,
+    in_flight: VecDeque<NonZeroU16>,
+    next: usize,
+}
+
+impl Sender {
+    /// Fills the window and waits for one acknowledgement.
+    async fn step(&mut self) {
+        let topic = output_topic("tempSensor", "");
+        while self.in_flight.len() < WINDOW && self.next < COUNT {
+            self.in_flight.push_back(self.connection.publish(&topic, body(self.next).into(), false).unwrap());
+            self.next += 1;
+        }
+        match event(&mut self.connection).await {
+            Event::PubAck(id) => assert_eq!(self.in_flight.pop_front(), Some(id), "acknowledged in order"),
+            other => panic!("{other:?}"),
         }
     }
 }

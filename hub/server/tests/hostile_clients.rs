@@ -90,10 +90,14 @@ async fn garbage_and_half_packets_end_their_connection_and_no_other() {
 #[tokio::test]
 async fn a_silent_client_does_not_keep_others_out() {
     let hub = TestHub::start(&[]).await;
+    // More than there are places, from an address of their own.
     let mut silent = Vec::new();
-    for _ in 0..20 {
-        silent.push(TcpStream::connect(hub.plain_address()).await.unwrap());
+    for _ in 0..200 {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        silent.push(socket.connect(hub.plain_address()).await.unwrap());
     }
+    hub.metric_reaches("edgehub_client_connect_failed_total{reason=\"too_many_handshakes\"}", 184).await;
     hub.client("filter").await;
 }
 
@@ -132,6 +136,17 @@ async fn a_message_over_the_limit_ends_the_connection_and_one_at_the_limit_passe
         ended(&mut sensor).await;
     }
     assert_eq!(hub.metric("edgehub_messages_received_total").await, 1);
+}
+
+#[tokio::test]
+async fn a_message_whose_properties_cannot_be_read_is_acknowledged_and_counted_so_that_its_sender_gets_past_it() {
+    let hub = TestHub::start(&[SENSOR_TO_FILTER]).await;
+    let mut filter = hub.subscriber("filter").await;
+    let mut sensor = hub.client("tempSensor").await;
+    publish(&mut sensor, &output_topic("tempSensor", "a=b=c"), "lost").await;
+    publish(&mut sensor, &output_topic("tempSensor", ""), "kept").await;
+    assert_eq!(take(&mut filter).await.payload, "kept");
+    assert_eq!(hub.metric("edgehub_messages_dropped_total{reason=\"malformed\"}").await, 1);
 }
 
 #[tokio::test]

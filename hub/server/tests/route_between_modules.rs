@@ -95,6 +95,14 @@ async fn a_route_to_an_upstream_that_does_not_exist_drops_and_counts() {
 }
 
 #[tokio::test]
+async fn a_route_to_a_module_that_is_not_deployed_drops_and_counts() {
+    let hub = TestHub::start(&["FROM /messages/* INTO BrokeredEndpoint(\"/modules/absent/inputs/in\")"]).await;
+    let mut other = hub.client("other").await;
+    publish(&mut other, &output_topic("other", ""), "x").await;
+    assert_eq!(hub.metric("edgehub_messages_dropped_total{reason=\"no_module\"}").await, 1);
+}
+
+#[tokio::test]
 async fn quality_of_service_is_the_lower_of_what_was_granted_and_one() {
     let hub = TestHub::start(&[SENSOR_TO_FILTER]).await;
     let mut filter = hub.client("filter").await;

@@ -101,15 +101,22 @@ pub const DISK_PAUSE: Duration = Duration::from_secs(1);
 /// How large the journal may grow, and in what steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JournalOptions {
-    /// Size of one segment file: 64 KiB to 1 GiB. 4 MiB by default.
+    /// Size of one segment file: 64 KiB to 64 MiB. [`Self::SEGMENT_BYTES`] by default.
     pub segment_bytes: u64,
     /// Most that all segment files together may take: at least three segments.
     pub max_bytes: u64,
 }
 
+impl JournalOptions {
+    /// The default size of a segment.
+    pub const SEGMENT_BYTES: u64 = 4 * 1024 * 1024;
+    /// The least that a journal with segments of that size may have.
+    pub const MIN_BYTES: u64 = 3 * Self::SEGMENT_BYTES;
+}
+
 impl Default for JournalOptions {
     fn default() -> Self {
-        Self { segment_bytes: 4 * 1024 * 1024, max_bytes: 800 * 1024 * 1024 }
+        Self { segment_bytes: Self::SEGMENT_BYTES, max_bytes: 800 * 1024 * 1024 }
     }
 }
 

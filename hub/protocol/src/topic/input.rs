@@ -32,16 +32,15 @@ impl EmptyValues {
 
 /// Where `message` is published so that `to` receives it on `input`.
 ///
-/// Application properties come first, in their order, then the system properties. An application property under the name of a
-/// system property is left out: it could pose as the sender.
+/// The sender's ids come first, then the other system properties, then the application's in their order: the Java SDK reads from
+/// the first `%24.` on, and would lose what stands before it. An application property under the name of a system property is left
+/// out: it could pose as the sender.
 pub fn input_topic(to: &Identity, input: &str, message: &Message, empty: EmptyValues) -> String {
     let module = to.module.as_ref().map_or("", ModuleName::as_str);
     let mut topic = format!("devices/{}/modules/{module}/inputs/{input}/", to.device);
     let start = topic.len();
-    for (key, value) in &message.properties {
-        let value = value.as_deref().unwrap_or_default();
-        let kept = !value.is_empty() || empty == EmptyValues::Write;
-        if kept && !SystemProperty::is_reserved_key(key) {
+    for property in [SystemProperty::ConnectionDeviceId, SystemProperty::ConnectionModuleId] {
+        if let (Some(key), Some(value)) = (property.outgoing_key(), message.system_property(property)) {
             write_pair(&mut topic, start, key, value);
         }
     }
@@ -52,8 +51,10 @@ pub fn input_topic(to: &Identity, input: &str, message: &Message, empty: EmptyVa
             write_pair(&mut topic, start, key, value);
         }
     }
-    for property in [SystemProperty::ConnectionDeviceId, SystemProperty::ConnectionModuleId] {
-        if let (Some(key), Some(value)) = (property.outgoing_key(), message.system_property(property)) {
+    for (key, value) in &message.properties {
+        let value = value.as_deref().unwrap_or_default();
+        let kept = !value.is_empty() || empty == EmptyValues::Write;
+        if kept && !SystemProperty::is_reserved_key(key) {
             write_pair(&mut topic, start, key, value);
         }
     }

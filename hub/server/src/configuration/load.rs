@@ -1,17 +1,20 @@
 //! Reading a configuration directory into [`Loaded`]: bounded, whole, and from one snapshot.
 //!
 //! A projected volume of Kubernetes swaps its `..data` link; everything is read below the link's target, so files of two
-//! generations never mix. In a plain directory the newest modification time tells whether somebody wrote meanwhile.
+//! generations never mix. In a plain directory a file written meanwhile is seen as the next change.
 
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use edge_mqtt::Endpoint;
 use edge_protocol::configuration::{
     HUB_FILE, HubConfiguration, IDENTITIES_FILE, Identities, MAX_FILE_BYTES, MAX_IDENTITIES, MAX_ROUTES, MqttUpstream,
 };
 use edge_routing::{RouteError, RouteTable};
+use edge_store::JournalOptions;
 
 use super::active::{Active, Keys};
 use super::tls::{self, TlsFilesError};
@@ -177,6 +180,9 @@ fn check_bounds(hub: &HubConfiguration, identities: &Identities) -> Result<(), E
     if hub.version.len() > 128 {
         return refuse("version", "longer than 128 bytes".to_owned());
     }
+    if hub.limits.max_journal_bytes.is_some_and(|bytes| bytes < JournalOptions::MIN_BYTES) {
+        return refuse("limits.maxJournalBytes", format!("at least {} bytes are needed", JournalOptions::MIN_BYTES));
+    }
     if hub.limits.max_clients == 0 {
         return refuse("limits.maxClients", "0 would let nobody in".to_owned());
     }
@@ -184,6 +190,10 @@ fn check_bounds(hub: &HubConfiguration, identities: &Identities) -> Result<(), E
     for module in &identities.modules {
         if !seen.insert(&module.module_id) {
             return refuse("identities", format!("module {} is listed twice", module.module_id));
+        }
+        let keys = std::iter::once(&module.primary_key).chain(&module.secondary_key);
+        if keys.map(|key| STANDARD.decode(key.expose_base64())).any(|key| key.is_err()) {
+            return refuse("identities", format!("a key of module {} is not base64", module.module_id));
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 //! # Promises
 //! - PUBACKs follow the disk and the order of the publishes ([`Inbox`]). SUBACK follows the durable commit of the session.
 //! - A client acts only as the identity it proved; whoever publishes as another is cut off, with the reason in the log.
-//! - What a client can make us hold is bounded: [`MAX_WAITING`] publishes, a window of deliveries, [`MAX_QUEUED_BYTES`] to write.
+//! - What a client can make us hold is bounded: the [`Inbox`], a window of deliveries, [`MAX_QUEUED_BYTES`] to write.
 //!   Past the first, reading pauses; if the journal refuses writes by then, the connection ends, since a client that cannot
 //!   even ping would end it anyway.
 
@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytestring::ByteString;
-use edge_mqtt::link::Link;
+use edge_mqtt::link::{Link, Progress};
 use edge_protocol::date;
 use edge_protocol::status::HubStatus;
-use edge_protocol::topic::{self, Publish as Meaning};
+use edge_protocol::topic::{self, Publish as Meaning, TelemetryError};
 use rmqtt_codec::types::{Publish, QoS};
 use rmqtt_codec::v3::{Connect, Packet, SubscribeReturnCode};
 use tokio::sync::{mpsc, watch};
@@ -24,15 +24,15 @@ use tokio::time::Instant;
 
 use super::authenticate::Authenticated;
 use super::handshake::Admitted;
-use super::inbox::{Inbox, MAX_WAITING};
+use super::inbox::Inbox;
 use super::subscriptions::{self, Deliveries};
 use crate::clients::Registration;
 use crate::clock;
 use crate::delivery::{Delivery, Receipt};
 use crate::hub::Hub;
-use crate::metrics::EndReason;
+use crate::metrics::{DropReason, EndReason};
 use crate::random;
-use crate::session::Session;
+use crate::session::{MAX_SUBSCRIPTIONS, Session};
 
 /// Bytes queued for a slow reader before deliveries and reading wait.
 const MAX_QUEUED_BYTES: usize = 512 * 1024;
@@ -51,7 +51,7 @@ enum End {
     Disconnect,
     #[error("the client closed the connection")]
     Closed(#[source] edge_mqtt::Error),
-    #[error("nothing was heard within one and a half times the keep-alive")]
+    #[error("the client was silent, or read nothing, for one and a half times its keep-alive")]
     KeepAlive,
     #[error("the client's token has expired; it may connect again with a new one")]
     TokenExpired,
@@ -97,6 +97,7 @@ pub(crate) struct Client {
     will: Option<rmqtt_codec::v3::LastWill>,
     keep_alive: Duration,
     heard: Instant,
+    wrote: Instant,
     expires: Instant,
     inbox: Inbox,
     deliveries: Deliveries,
@@ -128,6 +129,7 @@ impl Client {
             will: connect.last_will,
             keep_alive,
             heard: now,
+            wrote: now,
             expires: now + left.min(LONGEST_TOKEN),
             deliveries,
             packets,
@@ -164,19 +166,19 @@ impl Client {
         self.status.mark_changed();
         loop {
             self.receive_all().await?;
-            if self.inbox.len() >= MAX_WAITING && self.inbox.refused() {
-                return Err(End::Storage(format!("{MAX_WAITING} publishes wait for it")));
+            if self.inbox.is_full() && self.inbox.refused() {
+                return Err(End::Storage(format!("{} publishes of this client wait for it", self.inbox.len())));
             }
             let room = self.link.queued_bytes() < MAX_QUEUED_BYTES;
-            let may_read = room && self.inbox.len() < MAX_WAITING;
+            let may_read = room && !self.inbox.is_full();
             let wants_status = subscriptions::wants_status(&self.session, &self.authenticated.identity);
-            let silent_at = self.heard + self.keep_alive;
+            // While we do not read, silence is ours; but then the client has to read.
+            let silent_at = if room { self.heard } else { self.wrote } + self.keep_alive;
             tokio::select! {
-                progress = self.link.exchange(may_read) => {
-                    if progress? == edge_mqtt::link::Progress::Read {
-                        self.heard = Instant::now();
-                    }
-                }
+                progress = self.link.exchange(may_read) => match progress? {
+                    Progress::Read => self.heard = Instant::now(),
+                    Progress::Wrote => self.wrote = Instant::now(),
+                },
                 durable = self.inbox.next() => match durable {
                     Ok(Some(packet_id)) => self.link.queue(Packet::PublishAck { packet_id })?,
                     Ok(None) => {}
@@ -186,10 +188,9 @@ impl Client {
                     }
                 },
                 Some(delivery) = self.packets.recv(), if room => self.deliver(delivery)?,
-                Ok(()) = self.status.changed(), if wants_status => self.send_status()?,
+                Ok(()) = self.status.changed(), if wants_status && room => self.send_status()?,
                 Ok(()) = self.generation.changed() => self.deliveries.adjust(&self.session).await,
-                // While we do not read, silence is ours.
-                () = tokio::time::sleep_until(silent_at), if may_read => return Err(End::KeepAlive),
+                () = tokio::time::sleep_until(silent_at), if may_read || !room => return Err(End::KeepAlive),
                 () = tokio::time::sleep_until(self.expires) => return Err(End::TokenExpired),
                 () = self.registration.take_over.cancelled() => return Err(End::TakenOver),
                 () = self.hub.stop.cancelled() => return Err(End::Shutdown),
@@ -199,7 +200,7 @@ impl Client {
 
     /// Takes the packets that have come in whole, as far as there is room for them.
     async fn receive_all(&mut self) -> Result<(), End> {
-        while self.inbox.len() < MAX_WAITING && self.link.queued_bytes() < MAX_QUEUED_BYTES {
+        while !self.inbox.is_full() && self.link.queued_bytes() < MAX_QUEUED_BYTES {
             match self.link.decode() {
                 Ok(Some((packet, _))) => self.receive(packet).await?,
                 Ok(None) => return Ok(()),
@@ -249,9 +250,18 @@ impl Client {
                 return Err(End::Protocol(format!("a publish to {topic:?}, which is no topic of IoT Hub")));
             }
         };
-        let mut message =
-            topic::telemetry_message(telemetry, &self.authenticated.identity, publish.payload, publish.retain, publish.dup)
-                .map_err(|error| refused(&error))?;
+        let sender = &self.authenticated.identity;
+        let mut message = match topic::telemetry_message(telemetry, sender, publish.payload, publish.retain, publish.dup) {
+            Ok(message) => message,
+            // SDKs send again what is not acknowledged, and would never get past it. IoT Edge acknowledges it, too.
+            Err(error @ TelemetryError::Bag { .. }) => {
+                tracing::warn!(%error, "a message was dropped");
+                self.hub.metrics.dropped(DropReason::malformed);
+                self.inbox.push(publish.packet_id, Vec::new(), bytes::Bytes::new());
+                return Ok(());
+            }
+            Err(error) => return Err(refused(&error)),
+        };
         let id = random::uuid().map_err(|error| End::Storage(error.to_string()))?;
         message.system.stamp(id, date::round_trip(clock::unix_millis()));
         let queues = self.hub.targets(&message);
@@ -266,12 +276,11 @@ impl Client {
         for (filter, requested) in filters {
             topic::check_filter(&filter).map_err(|error| End::Protocol(error.to_string()))?;
             let granted = if requested == QoS::AtMostOnce { QoS::AtMostOnce } else { QoS::AtLeastOnce };
-            status.push(if self.session.subscribe(&filter, granted.value()) {
-                SubscribeReturnCode::Success(granted)
-            } else {
-                tracing::warn!(client = %self.authenticated.identity, "a subscription was refused: the client has too many");
-                SubscribeReturnCode::Failure
-            });
+            let taken = self.session.subscribe(&filter, granted.value());
+            status.push(if taken { SubscribeReturnCode::Success(granted) } else { SubscribeReturnCode::Failure });
+        }
+        if status.contains(&SubscribeReturnCode::Failure) {
+            tracing::warn!(client = %self.authenticated.identity, "subscriptions were refused: the client has {MAX_SUBSCRIPTIONS}");
         }
         self.save_session().await?;
         self.link.queue(Packet::SubscribeAck { packet_id, status })?;

@@ -20,6 +20,7 @@ use super::authenticate::{Authenticated, Refusal, authenticate};
 use super::connection::Client;
 use crate::clients::{Registration, TooMany};
 use crate::clock;
+use crate::configuration::Active;
 use crate::hub::Hub;
 use crate::metrics::ConnectFailure;
 use crate::session::Session;
@@ -114,7 +115,11 @@ async fn first_packet(stream: TcpStream, tls: Option<TlsAcceptor>) -> Result<Fir
     // Acknowledgements are small and waited for; Nagle would hold each back for 40 ms. A socket that refuses it still works.
     let _slower = stream.set_nodelay(true);
     let stream: Box<dyn Transport> = match tls {
-        Some(acceptor) => Box::new(acceptor.accept(stream).await.map_err(Refused::Tls)?),
+        Some(acceptor) => Box::new(acceptor.accept(stream).await.map_err(|error| match error.kind() {
+            // Closed before the first byte of TLS.
+            io::ErrorKind::UnexpectedEof => Refused::Probe,
+            _ => Refused::Tls(error),
+        })?),
         None => Box::new(stream),
     };
     let mut link = Link::new(stream, MAX_CONNECT_BYTES);
@@ -148,13 +153,18 @@ pub(crate) struct Admitted {
 }
 
 async fn admit_client(connect: &Connect, hub: &Hub) -> Result<Admitted, Refused> {
-    let (client, max_clients) = {
-        let active = hub.active.load();
-        let client = authenticate(connect, &active, clock::unix_seconds())
-            .map_err(|refusal| Refused::NotAuthenticated { client_id: connect.client_id.chars().take(256).collect(), refusal })?;
-        (client, active.max_clients)
+    let judge = |active: &Active| {
+        authenticate(connect, active, clock::unix_seconds())
+            .map_err(|refusal| Refused::NotAuthenticated { client_id: connect.client_id.chars().take(256).collect(), refusal })
     };
-    let registration = hub.clients.register(&client.identity, max_clients)?;
+    let active = hub.active.load_full();
+    let client = judge(&active)?;
+    let registration = hub.clients.register(&client.identity, active.max_clients)?;
+    // A configuration that came between the two did not see this client when it ended those that lost their identity.
+    let newest = hub.active.load_full();
+    if !Arc::ptr_eq(&active, &newest) {
+        judge(&newest)?;
+    }
     if let Some(predecessor) = &registration.predecessor {
         tokio::time::timeout(TAKE_OVER_BUDGET, predecessor.cancelled()).await.map_err(|_| Refused::TakeOver)?;
     }

@@ -4,7 +4,8 @@
 //! - [`Inbox::next`] names a publish only after the fsync that covers it, and in the order of [`Inbox::push`].
 //! - When the journal refuses (full, disk trouble), nothing is acknowledged and nothing overtakes: what was refused is submitted
 //!   again, in order, once the journal can be written.
-//! - At most [`MAX_WAITING`] publishes are held; the connection stops reading, or ends, before there are more.
+//! - At most [`MAX_WAITING`] publishes, or [`MAX_WAITING_BYTES`], are held; the connection stops reading, or ends, before there are
+//!   more.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU16;
@@ -17,6 +18,10 @@ use prometheus_client::metrics::gauge::Gauge;
 
 /// Publishes of one connection that are not durable yet.
 pub(crate) const MAX_WAITING: usize = 1000;
+
+/// Bytes of publishes of one connection that are not durable yet, give or take the last. The Python SDK has up to 20 under way, of
+/// 256 KiB at most: it can wait for a full journal without losing its connection.
+pub(crate) const MAX_WAITING_BYTES: usize = 8 * 1024 * 1024;
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -43,6 +48,8 @@ pub(crate) struct Inbox {
     /// Refused by the journal, or behind one that was.
     refused: VecDeque<Publish>,
     retry: Option<Boxed<()>>,
+    /// Of everything held.
+    bytes: usize,
     gauge: Gauge,
 }
 
@@ -56,6 +63,7 @@ impl Inbox {
             pending: VecDeque::new(),
             refused: VecDeque::new(),
             retry: None,
+            bytes: 0,
             gauge,
         }
     }
@@ -63,6 +71,11 @@ impl Inbox {
     /// Publishes held.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len() + usize::from(self.submitting.is_some()) + self.pending.len() + self.refused.len()
+    }
+
+    /// Is there no room for another publish?
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() >= MAX_WAITING || self.bytes >= MAX_WAITING_BYTES
     }
 
     /// Does the journal refuse at the moment?
@@ -73,6 +86,7 @@ impl Inbox {
     /// Takes a publish. `queues` may be empty: it is then acknowledged in its turn and kept nowhere.
     pub(crate) fn push(&mut self, packet_id: Option<NonZeroU16>, queues: Vec<QueueName>, record: Bytes) {
         self.gauge.inc();
+        self.bytes += record.len();
         self.waiting.push_back(Publish { packet_id, queues: queues.into(), record });
     }
 
@@ -94,6 +108,7 @@ impl Inbox {
                     match outcome {
                         Ok(()) if self.refused.is_empty() => {
                             self.gauge.dec();
+                            self.bytes -= publish.record.len();
                             return Ok(publish.packet_id);
                         }
                         Ok(()) => self.refused.push_back(publish),
@@ -105,6 +120,7 @@ impl Inbox {
                         }
                         Err(error) => {
                             self.gauge.dec();
+                            self.bytes -= publish.record.len();
                             return Err(error);
                         }
                     }

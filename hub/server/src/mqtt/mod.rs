@@ -7,6 +7,7 @@ mod authenticate;
 mod connection;
 mod handshake;
 mod inbox;
+mod peers;
 mod subscriptions;
 
 use std::sync::Arc;
@@ -18,8 +19,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use self::handshake::Refused;
+use self::peers::Peers;
 use crate::hub::Hub;
 use crate::listener;
+use crate::metrics::ConnectFailure;
 
 /// Connections that have not authenticated yet. More wait in the listen backlog.
 pub(crate) const MAX_HANDSHAKES: usize = 64;
@@ -29,6 +32,7 @@ pub(crate) const HANDSHAKE_BUDGET: Duration = Duration::from_secs(20);
 /// Accepts connections until the hub stops. Without an acceptor the connections are plain.
 pub(crate) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, hub: Arc<Hub>, clients: TaskTracker) {
     let places = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    let peers = Peers::default();
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let (stream, peer) = tokio::select! {
@@ -41,12 +45,17 @@ pub(crate) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, hub: 
                 }
             },
         };
+        // Closed at once: an address that has so many under way is broken or hostile, and must not keep the others waiting.
+        let Some(share) = peers.take(peer.ip()) else {
+            hub.metrics.connect_failed(ConnectFailure::too_many_handshakes);
+            continue;
+        };
         let (hub, tls) = (Arc::clone(&hub), tls.clone());
         clients.spawn(async move {
             hub.metrics.handshakes.inc();
             let admitted = hub.stop.run_until_cancelled(handshake::admit(stream, tls, &hub)).await;
             hub.metrics.handshakes.dec();
-            drop(place);
+            drop((place, share));
             match admitted {
                 None => {}
                 Some(Ok(client)) => client.serve().await,

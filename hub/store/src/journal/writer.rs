@@ -20,6 +20,8 @@ const MAX_BATCH_RECORDS: usize = 8192;
 /// Cursors that moved wait so long for a commit to travel with, then are written by themselves. A process killed within that
 /// time sends again what was settled in it.
 const CURSOR_DELAY: Duration = Duration::from_millis(100);
+/// Time until cursors that could not all be saved are tried again.
+const CURSOR_RETRY: Duration = Duration::from_secs(1);
 
 /// The clones' end of the writer: dropping the last one ends the thread, after it has saved what there is.
 pub(crate) struct WriterHandle {
@@ -45,8 +47,9 @@ pub(crate) fn run(mut committer: Committer, requests: &Receiver<Request>) {
         let request = match next(requests, &mut committer, save_cursors_at) {
             Ok(request) => request,
             Err(RecvTimeoutError::Timeout) => {
-                save_cursors_at = None;
                 committer.save_cursors();
+                // Some moved meanwhile, or there was no room or no disk: nobody tells of those again.
+                save_cursors_at = committer.cursors_moved().then(|| Instant::now() + CURSOR_RETRY);
                 continue;
             }
             Err(RecvTimeoutError::Disconnected) => break None,
@@ -64,6 +67,8 @@ pub(crate) fn run(mut committer: Committer, requests: &Receiver<Request>) {
             committer.commit(&mut batch);
             if !committer.cursors_moved() {
                 save_cursors_at = None;
+            } else if save_cursors_at.is_none() {
+                save_cursors_at = Some(Instant::now() + CURSOR_RETRY);
             }
         }
         if close.is_some() {
