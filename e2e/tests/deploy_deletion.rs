@@ -78,7 +78,6 @@ async fn volume_ca_and_keys_outlive_the_deployment_and_serve_its_successor() {
             "Secret line-a-identity".to_owned(),
             "Secret line-b-identity".to_owned(),
             "Secret line-ca".to_owned(),
-            "Secret line-edgeagent-identity".to_owned(),
         ];
         left(namespace, &kept).await;
 
