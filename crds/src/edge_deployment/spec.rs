@@ -45,7 +45,7 @@ pub struct EdgeDeploymentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     #[x_kube(validation = Rule::new(r"self.matches('^[-A-Za-z0-9._%*?!(),:=@$\']+$')")
-        .message("a device id is 1 to 128 of letters, digits and - . _ % # * ? ! ( ) , : = @ $ '"))]
+        .message("a device id is 1 to 128 of letters, digits and - . _ % * ? ! ( ) , : = @ $ '"))]
     pub device_id: Option<String>,
 
     /// The place above, to which routes `INTO $upstream` lead. Without one such messages are dropped and counted, and the route's status says so.

@@ -64,10 +64,10 @@ fn audiences_are_taken_however_sdks_encode_them() {
     ] {
         assert!(verify(&signed_raw(raw, LATER.0)).is_ok(), "{raw}");
     }
-    let agent: Identity = "n@m.et#st%/$edgeAgent".parse().unwrap();
+    let agent: Identity = "n@m.et:st%/$edgeAgent".parse().unwrap();
     for raw in [
-        "h%2Fdevices%2Fn%2540m.et%2523st%2525%2Fmodules%2F%2524edgeAgent",
-        "h%2Fdevices%2Fn%40m.et%23st%25%2Fmodules%2F%24edgeAgent",
+        "h%2Fdevices%2Fn%2540m.et%253Ast%2525%2Fmodules%2F%2524edgeAgent",
+        "h%2Fdevices%2Fn%40m.et%3Ast%25%2Fmodules%2F%24edgeAgent",
     ] {
         let token = SharedAccessSignature::parse(&signed_raw(raw, LATER.0)).unwrap();
         assert!(token.verify(&[&key("secret")], &["h".into()], &agent, NOW).is_ok(), "{raw}");
@@ -156,7 +156,7 @@ proptest! {
     }
 
     #[test]
-    fn every_identity_can_prove_itself(device in "[A-Za-z0-9._%#*?!(),:=@$'-]{1,128}", module in prop::option::of("[A-Za-z0-9_-]{1,128}")) {
+    fn every_identity_can_prove_itself(device in "[A-Za-z0-9._%*?!(),:=@$'-]{1,128}", module in prop::option::of("[A-Za-z0-9_-]{1,128}")) {
         let identity = Identity { device: device.parse().unwrap(), module: module.map(|name| name.parse().unwrap()) };
         let token = sign(&key("k"), &audience("h", &identity), LATER).unwrap();
         let token = SharedAccessSignature::parse(&token).unwrap();
