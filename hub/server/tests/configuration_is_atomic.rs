@@ -85,6 +85,16 @@ async fn a_module_that_is_removed_loses_its_connection_and_its_queue_and_others_
 }
 
 #[tokio::test]
+async fn a_module_that_connects_before_its_identity_has_arrived_is_let_in_when_it_does() {
+    let hub = TestHub::start(&[]).await;
+    let connect = hub.connect("justDeployed");
+    let connecting = tokio::spawn(async move { connect.open().await });
+    hub.metric_reaches("edgehub_handshakes", 1).await;
+    hub.write_identities(&["justDeployed", "$edgeAgent"]);
+    connecting.await.unwrap().expect("the module is let in");
+}
+
+#[tokio::test]
 async fn every_bad_configuration_is_refused_with_the_member_named() {
     for (change, named) in [
         (json!({"listeners": {"mqttPlain": {"address": "0.0.0.0:1883"}}}), "listeners.mqttPlain.address"),

@@ -29,6 +29,9 @@ use crate::session::Session;
 const MAX_CONNECT_BYTES: u32 = 16 * 1024;
 /// Time that a connection which was taken over gets to end, before its successor is told to try again.
 const TAKE_OVER_BUDGET: Duration = Duration::from_secs(5);
+/// Time that a module which the hub does not know waits for a configuration that names it. The kubelet brings a changed volume to the
+/// hub within a second.
+const IDENTITY_PATIENCE: Duration = Duration::from_secs(5);
 /// Time to write the CONNACK of a refused client.
 const REFUSAL_BUDGET: Duration = Duration::from_secs(2);
 
@@ -157,8 +160,16 @@ async fn admit_client(connect: &Connect, hub: &Hub) -> Result<Admitted, Refused>
         authenticate(connect, active, clock::unix_seconds())
             .map_err(|refusal| Refused::NotAuthenticated { client_id: connect.client_id.chars().take(256).collect(), refusal })
     };
-    let active = hub.active.load_full();
-    let client = judge(&active)?;
+    let mut active = hub.active.load_full();
+    let mut judged = judge(&active);
+    if matches!(judged, Err(Refused::NotAuthenticated { refusal: Refusal::Unknown { .. }, .. })) {
+        // A module that was deployed this moment may be here before its identity is. Its SDK would take the refusal for final.
+        let mut generation = hub.generation.subscribe();
+        let _patience = tokio::time::timeout(IDENTITY_PATIENCE, generation.changed()).await;
+        active = hub.active.load_full();
+        judged = judge(&active);
+    }
+    let client = judged?;
     let registration = hub.clients.register(&client.identity, active.max_clients)?;
     // A configuration that came between the two did not see this client when it ended those that lost their identity.
     let newest = hub.active.load_full();
