@@ -27,6 +27,8 @@ EDGE_CLUSTER_DIR=${EDGE_CLUSTER_DIR:-$EDGE_CACHE/cluster}
 export EDGE_CLUSTER_DIR
 # An image for the cluster need not be a small one.
 export PROFILE=${PROFILE:-fast}
+# What went wrong is in the messages; where in the test runner is of no interest.
+export RUST_BACKTRACE=0
 # One folder for what make builds and what the scripts build.
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$REPOSITORY/target}
 cd "$REPOSITORY"
@@ -102,7 +104,7 @@ step_alone() { scenarios 1 --ignored "${only[@]}"; }
 scenarios() {
     local threads=$1
     shift
-    EDGE_TEST_KUBECONFIG=$EDGE_CLUSTER_DIR/kubeconfig EDGE_REQUIRE_CLUSTER=1 EDGE_TEST_DUMP=$LOGS/failures RUST_BACKTRACE=0 \
+    EDGE_TEST_KUBECONFIG=$EDGE_CLUSTER_DIR/kubeconfig EDGE_REQUIRE_CLUSTER=1 EDGE_TEST_DUMP=$LOGS/failures \
         cargo test --package edge-e2e -- --test-threads="$threads" "$@" 2>&1 |
         tee >(grep --line-buffered -E '^(test .* \.\.\. |FAILED |SKIPPED )' >&3)
 }

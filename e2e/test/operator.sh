@@ -33,14 +33,15 @@ install_operator() {
 tidy_up() {
     "$CLUSTER_SCRIPTS/status.sh" >/dev/null 2>&1 || return 0
     if [[ -z $was_up ]]; then
-        "$CLUSTER_SCRIPTS/down.sh"
-        return
+        # Each status is named: this runs in a trap, where a plain `return` gives the status of what led there.
+        "$CLUSTER_SCRIPTS/down.sh" || return 1
+        return 0
     fi
     # While there is a controller that ends them in order.
-    kubectl delete namespaces --selector="$SCENARIOS" --timeout="${GONE_SECONDS}s" || return
+    kubectl delete namespaces --selector="$SCENARIOS" --timeout="${GONE_SECONDS}s" || return 1
     if [[ -z $had_operator ]]; then
-        helm uninstall "$RELEASE" --namespace "$OPERATOR_NAMESPACE" --ignore-not-found --wait --timeout "${GONE_SECONDS}s" || return
-        kubectl delete namespace "$OPERATOR_NAMESPACE" --ignore-not-found --timeout="${GONE_SECONDS}s" || return
+        helm uninstall "$RELEASE" --namespace "$OPERATOR_NAMESPACE" --ignore-not-found --wait --timeout "${GONE_SECONDS}s" || return 1
+        kubectl delete namespace "$OPERATOR_NAMESPACE" --ignore-not-found --timeout="${GONE_SECONDS}s" || return 1
     fi
-    [[ -n $had_definition ]] || kubectl delete customresourcedefinition "$DEFINITION" --ignore-not-found --timeout="${GONE_SECONDS}s"
+    [[ -n $had_definition ]] || kubectl delete customresourcedefinition "$DEFINITION" --ignore-not-found --timeout="${GONE_SECONDS}s" || return 1
 }

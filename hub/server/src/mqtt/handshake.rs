@@ -160,11 +160,12 @@ async fn admit_client(connect: &Connect, hub: &Hub) -> Result<Admitted, Refused>
         authenticate(connect, active, clock::unix_seconds())
             .map_err(|refusal| Refused::NotAuthenticated { client_id: connect.client_id.chars().take(256).collect(), refusal })
     };
+    // Before the look, so that a change after it is not missed.
+    let mut generation = hub.generation.subscribe();
     let mut active = hub.active.load_full();
     let mut judged = judge(&active);
     if matches!(judged, Err(Refused::NotAuthenticated { refusal: Refusal::Unknown { .. }, .. })) {
         // A module that was deployed this moment may be here before its identity is. Its SDK would take the refusal for final.
-        let mut generation = hub.generation.subscribe();
         let _patience = tokio::time::timeout(IDENTITY_PATIENCE, generation.changed()).await;
         active = hub.active.load_full();
         judged = judge(&active);
