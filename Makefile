@@ -5,8 +5,11 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 export EDGE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/edge-operator
-# One target folder for every checkout: dependencies are compiled once per machine.
-export CARGO_TARGET_DIR ?= $(EDGE_CACHE)/target
+# A target folder for each place of a checkout: a fresh clone at the same place compiles no dependency again. Never one folder for
+# several checkouts: cargo goes by the age of files, and would take the programs of the one for those of the other.
+ifndef CARGO_TARGET_DIR
+export CARGO_TARGET_DIR := $(EDGE_CACHE)/target/$(shell printf '%s' '$(CURDIR)' | sha256sum | cut -c1-12)
+endif
 # The tests in the cluster must run, not be skipped, when make asks for them.
 E2E_ENV := EDGE_REQUIRE_CLUSTER=1 EDGE_REQUIRE_ROOT_TESTS=1
 DENY_VERSION := 0.20.2
