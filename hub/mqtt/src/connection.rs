@@ -92,11 +92,6 @@ impl Connection {
         Ok(id)
     }
 
-    /// Queues a message at QoS 0: nobody will say whether it arrived.
-    pub fn publish_unacknowledged(&mut self, topic: &str, payload: Bytes) -> Result<(), Error> {
-        self.link.queue(publish_packet(topic, payload, QoS::AtMostOnce, None, false))
-    }
-
     /// Queues a subscription and returns the identifier that its SUBACK will bear.
     pub fn subscribe(&mut self, filter: &str, qos: QoS) -> Result<NonZeroU16, Error> {
         let packet_id = self.free_id()?;

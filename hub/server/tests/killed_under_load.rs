@@ -13,11 +13,12 @@ use std::time::Duration;
 use edge_mqtt::{Connection, Event};
 use serde_json::json;
 use support::*;
+use tokio::sync::watch;
 
 const SENDERS: [&str; 2] = ["tempSensor", "other"];
 const MESSAGES: u64 = 5000;
 const WINDOW: usize = 100;
-const KILLS: usize = 5;
+const KILLS: u64 = 5;
 
 struct Hub {
     folder: tempfile::TempDir,
@@ -84,7 +85,7 @@ async fn connected(address: SocketAddr, module: &str) -> Connection {
 }
 
 /// Publishes 0, 1, 2, … and goes back to the first unacknowledged one when the connection breaks, as SDKs do.
-async fn send_all(address: SocketAddr, module: &'static str) {
+async fn send_all(address: SocketAddr, module: &'static str, all_acknowledged: watch::Sender<u64>) {
     let topic = output_topic(module, "");
     let mut acknowledged = 0;
     while acknowledged < MESSAGES {
@@ -101,6 +102,7 @@ async fn send_all(address: SocketAddr, module: &'static str) {
                 Ok(Event::PubAck(id)) => {
                     assert_eq!(in_flight.pop_front(), Some(id), "acknowledged in order");
                     acknowledged += 1;
+                    all_acknowledged.send_modify(|count| *count += 1);
                 }
                 Ok(_) => {}
                 Err(_) => break,
@@ -136,10 +138,12 @@ async fn everything_acknowledged_arrives_in_order_though_the_hub_is_killed_again
     drop(filter);
     let address = hub.address;
     let work = async {
-        let senders = SENDERS.map(|module| tokio::spawn(send_all(address, module)));
+        let (count, mut acknowledged) = watch::channel(0);
+        let senders = SENDERS.map(|module| tokio::spawn(send_all(address, module, count.clone())));
         let reader = tokio::spawn(read_all(address));
-        for _ in 0..KILLS {
-            tokio::time::sleep(Duration::from_millis(150)).await;
+        // Spread over the whole run, each in the middle of the work.
+        for kill in 1..=KILLS {
+            acknowledged.wait_for(|count| *count >= kill * SENDERS.len() as u64 * MESSAGES / (KILLS + 1)).await.unwrap();
             hub.kill_and_restart();
         }
         for sender in senders {
