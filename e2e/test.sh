@@ -47,8 +47,9 @@ declare -A DESCRIPTIONS=(
     [sdk]="the public SDK against a hub"
     [scenarios]="scenarios in the cluster, $THREADS at once"
     [alone]="scenarios that replace the operator, one after the other"
+    [docs]="the commands of the documentation"
 )
-STEPS=(tools formats lints unit licences cluster images install definition sdk scenarios alone)
+STEPS=(tools formats lints unit licences cluster images install definition sdk scenarios alone docs)
 ((${#only[@]} == 0)) || STEPS=(tools cluster images install scenarios alone)
 
 step_tools() {
@@ -99,6 +100,8 @@ step_sdk() { PROFILE=dev "$REPOSITORY/e2e/sdk-smoke/run.sh"; }
 step_scenarios() { scenarios "$THREADS" "${only[@]}"; }
 
 step_alone() { scenarios 1 --ignored "${only[@]}"; }
+
+step_docs() { "$REPOSITORY/e2e/docs.sh"; }
 
 # scenarios THREADS ARGUMENT…: they take minutes, so each is shown as it ends.
 scenarios() {
