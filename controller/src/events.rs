@@ -130,3 +130,42 @@ impl Recorder {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use kube::client::Body;
+
+    use super::*;
+
+    fn recorder() -> Recorder {
+        let service = tower::service_fn(|_: http::Request<Body>| async {
+            Ok::<_, Infallible>(http::Response::new(Body::from(b"{}".to_vec())))
+        });
+        Recorder::new(Client::new(service, "plant"), "test")
+    }
+
+    #[tokio::test]
+    async fn the_same_is_told_again_only_after_a_while_and_deeds_always() {
+        let (recorder, about) = (recorder(), ObjectReference { uid: Some("u".into()), ..ObjectReference::default() });
+        let now = Timestamp::UNIX_EPOCH;
+        let seen = |note: &str| News::warning("ModuleFailed", "ObserveModule", note.to_owned());
+        assert!(recorder.is_new(&about, &seen("a"), now));
+        assert!(!recorder.is_new(&about, &seen("a"), now + SignedDuration::from_mins(9)));
+        assert!(recorder.is_new(&about, &seen("b"), now));
+        assert!(recorder.is_new(&about, &seen("a"), now + SignedDuration::from_mins(10)));
+        let other = ObjectReference { uid: Some("v".into()), ..ObjectReference::default() };
+        assert!(recorder.is_new(&other, &seen("a"), now));
+        assert!(News::deed("ModuleStarted", "StartModule", String::new()).is_deed);
+    }
+
+    #[tokio::test]
+    async fn what_is_remembered_is_bounded() {
+        let (recorder, about) = (recorder(), ObjectReference::default());
+        for index in 0..3 * MAX_REMEMBERED {
+            recorder.is_new(&about, &News::normal("Ready", "Reconcile", index.to_string()), Timestamp::UNIX_EPOCH);
+        }
+        assert!(recorder.sent.lock().unwrap().len() <= MAX_REMEMBERED);
+    }
+}

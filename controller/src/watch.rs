@@ -159,3 +159,41 @@ impl<S: Stream + Unpin> Stream for Driven<S> {
         Pin::new(&mut self.inner).poll_next(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+
+    use super::*;
+
+    fn edge(uid: &str, generation: i64) -> PartialObjectMeta<DynamicObject> {
+        let json =
+            serde_json::json!({"metadata": {"name": "line-7", "namespace": "plant", "uid": uid, "generation": generation}});
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn a_deployment_counts_as_changed_when_its_spec_did_or_it_is_another_or_gone() {
+        let mut generations = HashMap::new();
+        let mut is_heard = |event| changed_deployment(event, &mut generations).is_some();
+        assert!(is_heard(Event::InitApply(edge("a", 1))));
+        assert!(!is_heard(Event::Apply(edge("a", 1))), "only its status changed");
+        assert!(is_heard(Event::Apply(edge("a", 2))));
+        assert!(is_heard(Event::Delete(edge("a", 2))));
+        assert!(is_heard(Event::Apply(edge("b", 2))));
+        assert!(is_heard(Event::Apply(edge("c", 2))), "deleted and created again while the watch was broken");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_nobody_drives_is_noticed_and_one_that_is_idle_is_not() {
+        let heartbeats = Arc::new(Heartbeats::new(vec!["Pod", "Secret"]));
+        let mut idle = Driven { inner: stream::pending::<()>(), heartbeats: Arc::clone(&heartbeats), index: 0 };
+        for _ in 0..5 {
+            // An idle watch is driven whenever the server says that nothing happened.
+            let _ = tokio::time::timeout(Duration::from_mins(4), idle.next()).await;
+        }
+        assert_eq!(heartbeats.stuck(), Some("Secret"));
+        heartbeats.beat(1);
+        assert_eq!(heartbeats.stuck(), None);
+    }
+}
