@@ -69,7 +69,7 @@ What the controller may do where EdgeDeployments live. Every rule names its verb
 - apiGroups: [apps]
   resources: [statefulsets]
   verbs: [get, list, watch, create, patch, delete]
-# Makes edgeHub and edgeAgent resolve among the modules.
+# Makes edgeHub resolve among the modules.
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [get, list, watch, create, patch, delete]

@@ -60,7 +60,7 @@ pub struct DeploymentStatus {
     /// The generation that was judged.
     pub version: i64,
 
-    /// 200: in force. 400: invalid, nothing was touched. 406: in work. 412: not a version we read. 500: it failed.
+    /// 200: in force. 400: invalid, nothing was touched. 406: in work. 500: it failed.
     #[schemars(range(min = 100, max = 599))]
     pub code: i32,
 
