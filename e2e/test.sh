@@ -56,7 +56,8 @@ step_tools() {
     "$CLUSTER_SCRIPTS/install-packages.sh"
     if command -v rustup >/dev/null; then
         # Asking for the toolchain by name installs it even where rustup is told not to install anything by itself.
-        rustup toolchain list | grep -q "^$(toolchain)" || rustup toolchain install "$(toolchain)" --profile minimal --component clippy,rustfmt
+        rustup toolchain list | grep -q "^$(toolchain)" || rustup toolchain install "$(toolchain)" --profile minimal
+        rustup component add clippy rustfmt
         rustup target add "$(uname -m)-unknown-linux-musl"
     fi
     "$CLUSTER_SCRIPTS/build-tools.sh"
@@ -115,10 +116,14 @@ scenarios() {
 # toolchain: the version that rust-toolchain.toml asks for.
 toolchain() { sed -n 's/^channel *= *"\(.*\)"/\1/p' rust-toolchain.toml; }
 
-was_up=
-! "$CLUSTER_SCRIPTS/status.sh" >/dev/null 2>&1 || was_up=yes
-trap finish EXIT
-trap "exit 143" TERM HUP
-trap "exit 130" INT
-[[ -z $was_up ]] || remember_operator
-run_steps
+was_up=''
+main() {
+    ! "$CLUSTER_SCRIPTS/status.sh" >/dev/null 2>&1 || was_up=yes
+    trap finish EXIT
+    trap 'exit 143' TERM HUP
+    trap 'exit 130' INT
+    [[ -z $was_up ]] || remember_operator
+    run_steps
+}
+# In one line: the shell reads a script as it goes, and this one may be edited while it runs.
+main; exit

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::MANAGER;
 use crate::eventually::eventually;
-use crate::ledger::Ledgers;
+use crate::ledger::{Ledger, Ledgers};
 use crate::namespace::{Namespace, Said};
 use crate::tool::kubectl;
 use crate::{SOON, STARTED};
@@ -186,6 +186,15 @@ impl<'n> Edge<'n> {
     /// What a receiver says of what came to it.
     pub async fn ledgers(&self, receiver: &str) -> Ledgers {
         Ledgers::newest_in(&self.log(receiver).await)
+    }
+
+    /// Waits until number `count` of `sender` came to `receiver` and none is missing, and returns the ledger.
+    pub async fn received(&self, receiver: &str, sender: &str, count: u64) -> Ledger {
+        eventually(&format!("messages 1 to {count} of {sender} in {receiver}"), SOON, async || {
+            let ledger = self.ledgers(receiver).await.of(sender);
+            if ledger.highest >= count && ledger.missing == 0 { Ok(ledger) } else { Err(format!("{ledger:?}")) }
+        })
+        .await
     }
 
     /// The hub's metrics, read through the API server.

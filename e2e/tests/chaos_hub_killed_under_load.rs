@@ -63,6 +63,9 @@ async fn what_was_acknowledged_arrives_in_order_although_the_hub_was_killed() {
             let ledger = site.complete(&format!("edge/line/{sender}/load"), COUNT, ARRIVED).await;
             assert_eq!((ledger.highest, ledger.missing, ledger.late, ledger.unreadable), (COUNT, 0, 0, 0), "{ledger:?}");
         }
+        // What was meant for a module at the edge came to it, too, without waiting for anybody above.
+        let sink = edge.received("sink", "meter", COUNT).await;
+        assert_eq!((sink.highest, sink.missing, sink.late, sink.unreadable), (COUNT, 0, 0, 0), "{sink:?}");
         // The judge itself must not have been away.
         assert_eq!(restarts(&namespace.api::<Pod>().get(Site::RECORDER).await.unwrap()), 0);
     })

@@ -44,7 +44,7 @@ async fn an_upgrade_restarts_no_module_and_loses_no_message() {
                 "line",
                 json!({
                     "upstream": Site::upstream(),
-                    "modules": [idle("a"), load("gauge", "send --count 6000 --per-second 60")],
+                    "modules": [idle("a"), load("gauge", "send --count 3000 --per-second 60")],
                     "routes": [{"name": "up", "route": "FROM /messages/* INTO $upstream"}],
                 }),
             )
@@ -79,7 +79,7 @@ async fn an_upgrade_restarts_no_module_and_loses_no_message() {
         assert_eq!(after, (before.1, before.2), "the modules' containers went on");
 
         site.resume().await;
-        let ledger = site.complete("edge/line/gauge/load", 6000, STARTED).await;
+        let ledger = site.complete("edge/line/gauge/load", 3000, STARTED).await;
         assert_eq!((ledger.late, ledger.unreadable), (0, 0), "{ledger:?}");
         upgrade_to("dev").await;
     })
