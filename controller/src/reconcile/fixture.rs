@@ -83,6 +83,13 @@ impl Example {
         self
     }
 
+    /// With the operator on another node, which resolves names by `dns`, and with another pull secret of its own.
+    pub(super) fn moved(mut self, dns: ClusterDns, pull_secret: &str) -> Self {
+        self.settings.dns = dns;
+        self.settings.image_pull_secrets = vec![pull_secret.to_owned()];
+        self
+    }
+
     /// The object.
     pub(super) fn edge(&self) -> EdgeDeployment {
         serde_json::from_value(self.json.clone()).unwrap()

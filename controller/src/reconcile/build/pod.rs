@@ -1,8 +1,9 @@
 //! A module's pod: one bare Pod with the module's container, and the workload API beside it as a native sidecar.
 //!
 //! Bare, because the restart policies `never` and `on-failure` exist only there, and because a module is a singleton with an
-//! identity. Its spec never changes while it lives: a hash of it tells whether it must be replaced. The sidecar's image is not in
-//! the hash but patched in place, so that an upgrade of the operator restarts no module.
+//! identity. Its spec never changes while it lives: a hash of it tells whether it must be replaced. Not in the hash is what does not
+//! come from the user, so that neither an upgrade of the operator nor its move to another node restarts a module: the sidecar's
+//! image, which is patched in place, and the DNS settings and the operator's pull secrets, which a pod gets when it is next replaced.
 
 use edge_crds::edge_deployment::RestartPolicy;
 use edge_crds::labels::{self, SPEC_HASH};
@@ -97,7 +98,7 @@ pub(super) fn module_pod(
         dns_config: Some(dns(valid, settings)),
         termination_grace_period_seconds: Some(STOP_SECONDS),
         security_context: Some(pod_security(module)),
-        image_pull_secrets: pull_secrets(valid, settings),
+        image_pull_secrets: pull_secrets(valid, &settings.image_pull_secrets),
         node_selector: Some(module.kubernetes.node_selector.clone()).filter(|selector| !selector.is_empty()),
         tolerations: Some(module.kubernetes.tolerations.clone()).filter(|tolerations| !tolerations.is_empty()),
         affinity: module.kubernetes.affinity.clone(),
@@ -109,7 +110,7 @@ pub(super) fn module_pod(
         ..PodSpec::default()
     };
     let user_labels = &module.kubernetes.labels;
-    let digest = hash(&(without_own_images(spec.clone()), &user, user_labels));
+    let digest = hash(&(as_hashed(spec.clone(), valid), &user, user_labels));
     metadata.annotations.get_or_insert_default().insert(SPEC_HASH.to_owned(), digest);
     remarks.sort();
     remarks.dedup();
@@ -117,12 +118,17 @@ pub(super) fn module_pod(
     (ModulePod { module: module.names.name().to_owned(), pod, restart_policy: module.restart_policy }, remarks)
 }
 
-/// The spec as it is hashed: whatever the operator's next version may change in place is taken out.
-fn without_own_images(mut spec: PodSpec) -> PodSpec {
+/// The spec as it is hashed, without what depends on the operator's own version, node or installation:
+/// - the sidecar's image, which is patched in place;
+/// - the DNS settings, read on the node on which the controller happens to run, and the operator's own pull secrets. Neither can be
+///   patched, so a pod gets changed ones only when it is next replaced.
+fn as_hashed(mut spec: PodSpec, valid: &ValidDeployment) -> PodSpec {
     for own in spec.init_containers.iter_mut().flatten() {
         own.image = None;
         own.image_pull_policy = None;
     }
+    spec.dns_config = None;
+    spec.image_pull_secrets = pull_secrets(valid, &[]);
     spec
 }
 
@@ -150,10 +156,11 @@ fn pod_security(module: &ValidModule) -> PodSecurityContext {
     context
 }
 
-fn pull_secrets(valid: &ValidDeployment, settings: &Settings) -> Option<Vec<LocalObjectReference>> {
+/// The user's pull secrets, the one made from their registry credentials, and `own` ones of the operator; each once.
+fn pull_secrets(valid: &ValidDeployment, own: &[String]) -> Option<Vec<LocalObjectReference>> {
     let mut names: Vec<String> = valid.image_pull_secrets.clone();
     names.extend(valid.registry.is_some().then(|| valid.names.registry_secret()));
-    names.extend(settings.image_pull_secrets.iter().cloned());
+    names.extend(own.iter().cloned());
     let mut once = Vec::new();
     for name in names {
         let reference = LocalObjectReference { name };

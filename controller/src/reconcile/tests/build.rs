@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::cluster_dns::ClusterDns;
 use crate::docker::Remark;
 use crate::reconcile::build::Desired;
 use crate::reconcile::child::Kind;
@@ -142,6 +143,21 @@ fn an_upgrade_of_the_operator_changes_no_modules_hash() {
     for (old, new) in old.pods.iter().zip(&new.pods) {
         assert_ne!(old.pod, new.pod);
         assert_eq!(old.hash(), new.hash());
+    }
+}
+
+#[test]
+fn an_operator_on_another_node_changes_no_modules_hash_but_the_users_own_pull_secrets_do() {
+    let dns = ClusterDns::read("", "edge-system", Some("169.254.20.10".parse().unwrap()), None).unwrap();
+    let old = Example::new().build();
+    let moved = Example::new().moved(dns, "operators").build();
+    let theirs = Example::new().with("/imagePullSecrets", json!([{"name": "theirs"}])).build();
+    for ((old, moved), theirs) in old.pods.iter().zip(&moved.pods).zip(&theirs.pods) {
+        let (old_spec, moved_spec) = (old.pod.spec.as_ref().unwrap(), moved.pod.spec.as_ref().unwrap());
+        assert_ne!(old_spec.dns_config, moved_spec.dns_config);
+        assert_ne!(old_spec.image_pull_secrets, moved_spec.image_pull_secrets);
+        assert_eq!(old.hash(), moved.hash());
+        assert_ne!(old.hash(), theirs.hash());
     }
 }
 
