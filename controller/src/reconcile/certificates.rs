@@ -17,7 +17,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 pub const CA_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365 * 30);
 /// How long the hub's certificate is valid. A device may be without its controller for months and still be trusted.
 pub const HUB_LIFE: SignedDuration = SignedDuration::from_hours(24 * 365);
-/// How far certificates reach into the past: clocks of edge devices lag.
+/// How far certificates reach into the past of [`FLOOR`]: clocks of edge devices lag.
 const BACKDATED: SignedDuration = SignedDuration::from_hours(24);
 
 /// A moment before which no clock of ours can truly stand: 1 January 2026.
@@ -67,15 +67,15 @@ pub struct Validity {
 }
 
 impl Validity {
-    /// Is two thirds of its life over? Also true before its life began: then a clock jumped, and this certificate is of no use.
+    /// Is only the last third of its life left? Also true before its life began: then a clock jumped, and this certificate is of no
+    /// use. A clock from before [`FLOOR`] is the one that is wrong, and no reason to give up a good certificate.
     pub fn renewal_due(&self, now: Timestamp) -> bool {
-        now < self.not_before || now >= self.renewal_at()
+        (FLOOR <= now && now < self.not_before) || now >= self.renewal_at()
     }
 
-    /// When two thirds of its life are over.
+    /// When two thirds of the hub's certificate's life are over. Counted from its end, since its beginning is backdated.
     pub fn renewal_at(&self) -> Timestamp {
-        let life = self.not_after.duration_since(self.not_before);
-        self.not_before.saturating_add(life * 2 / 3).unwrap_or(self.not_after)
+        self.not_after.saturating_sub(HUB_LIFE / 3).unwrap_or(self.not_after)
     }
 }
 
@@ -86,9 +86,8 @@ pub fn new_key() -> Result<KeyPair, CertificateError> {
 
 /// The CA of the deployment called `name`, for `key`.
 pub fn authority(name: &str, key: &KeyPair, now: Timestamp) -> Result<Pair, CertificateError> {
-    // Made by a device whose clock stands at 1970, the CA must still be valid once the clock is right.
-    let begin = backdated(now).min(FLOOR);
-    let mut params = params(&format!("EdgeDeployment {name} CA"), begin, now.max(FLOOR).saturating_add(CA_LIFE).unwrap_or(now));
+    let (begin, end) = span(now, CA_LIFE);
+    let mut params = params(&format!("EdgeDeployment {name} CA"), begin, end);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
     let certificate = params.self_signed(key).map_err(|source| CertificateError::Make { what: "the CA", source })?;
@@ -102,8 +101,7 @@ pub fn hub(authority: &Pair, hosts: &[String], key: &KeyPair, now: Timestamp) ->
     let issuer = Issuer::from_ca_cert_pem(&authority.certificate, issuer_key)
         .map_err(|error| CertificateError::Authority { reason: error.to_string() })?;
     let make = |source| CertificateError::Make { what: "the hub's certificate", source };
-    let begin = backdated(now);
-    let end = begin.saturating_add(HUB_LIFE).unwrap_or(now);
+    let (begin, end) = span(now, HUB_LIFE);
     let mut params = params(hosts.first().map_or("edgehub", String::as_str), begin, end);
     params.subject_alt_names = CertificateParams::new(hosts.to_vec()).map_err(make)?.subject_alt_names;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -126,8 +124,11 @@ fn params(common_name: &str, begin: Timestamp, end: Timestamp) -> CertificatePar
     params
 }
 
-fn backdated(now: Timestamp) -> Timestamp {
-    now.saturating_sub(BACKDATED).unwrap_or(now)
+/// From when until when a certificate made `now` is valid. Made by a device whose clock stands at 1970, it must still be valid once
+/// the clock is right; made while it is right, also on a device whose clock fell back.
+fn span(now: Timestamp, life: SignedDuration) -> (Timestamp, Timestamp) {
+    let begin = now.min(FLOOR).saturating_sub(BACKDATED).unwrap_or(now);
+    (begin, now.max(FLOOR).saturating_add(life).unwrap_or(now))
 }
 
 fn since_epoch(at: Timestamp) -> Duration {
@@ -207,18 +208,39 @@ mod tests {
         let now = at("2026-05-01T00:00:00Z");
         let (ca, hub) = made(now);
         let Verdict::Good(validity) = judge(&hub, &ca, &hosts(), now) else { panic!("not good") };
-        assert_eq!(validity.not_before, at("2026-04-30T00:00:00Z"));
-        assert_eq!(validity.not_after.duration_since(validity.not_before), HUB_LIFE);
+        assert_eq!(validity.not_before, at("2025-12-31T00:00:00Z"));
+        assert_eq!(validity.not_after.duration_since(now), HUB_LIFE);
     }
 
     #[test]
-    fn renewal_is_due_after_two_thirds_after_expiry_and_after_a_jump_into_the_past() {
-        let (ca, hub) = made(at("2026-01-01T00:00:00Z"));
-        let verdict = |now| judge(&hub, &ca, &hosts(), at(now));
-        assert!(matches!(verdict("2026-08-30T00:00:00Z"), Verdict::Good(_)));
-        for now in ["2026-09-02T00:00:00Z", "2030-01-01T00:00:00Z", "1970-01-01T00:00:00Z"] {
-            assert_eq!(verdict(now), Verdict::Renew("two thirds of its life are over"), "{now}");
+    fn renewal_is_due_after_two_thirds_and_after_expiry() {
+        for (made_at, not_yet, due) in [
+            ("2026-01-01T00:00:00Z", "2026-08-30T00:00:00Z", "2026-09-02T00:00:00Z"),
+            ("2031-01-01T00:00:00Z", "2031-08-30T00:00:00Z", "2031-09-02T00:00:00Z"),
+        ] {
+            let (ca, hub) = made(at(made_at));
+            let verdict = |now| judge(&hub, &ca, &hosts(), at(now));
+            assert!(matches!(verdict(made_at), Verdict::Good(_)), "{made_at}");
+            assert!(matches!(verdict(not_yet), Verdict::Good(_)), "{made_at}");
+            for now in [due, "2040-01-01T00:00:00Z"] {
+                assert_eq!(verdict(now), Verdict::Renew("two thirds of its life are over"), "{now}");
+            }
         }
+    }
+
+    #[test]
+    fn a_hub_certificate_made_while_the_clock_stood_at_1970_is_valid_once_it_is_right() {
+        let (ca, hub) = made(at("1970-01-01T00:05:00Z"));
+        for then in ["1970-01-01T00:05:00Z", "2026-05-01T00:00:00Z"] {
+            let Verdict::Good(validity) = judge(&hub, &ca, &hosts(), at(then)) else { panic!("not good at {then}") };
+            assert!(validity.not_before <= at(then) && at(then) < validity.not_after, "{then}: {validity:?}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_stands_at_1970_costs_no_good_certificate() {
+        let (ca, hub) = made(at("2026-05-01T00:00:00Z"));
+        assert!(matches!(judge(&hub, &ca, &hosts(), at("1970-01-01T00:05:00Z")), Verdict::Good(_)));
     }
 
     #[test]
