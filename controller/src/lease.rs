@@ -3,7 +3,8 @@
 //! # Rules
 //! - Clocks of other nodes are not trusted. A Lease counts as free when it has not changed for its duration on *our* clock.
 //! - Every write carries the resource version that was read: of two replicas that take a free Lease, one fails.
-//! - A holder that could not renew within [`RENEW_DEADLINE`] stops acting, well before anybody else may take over.
+//! - A holder stops acting [`RENEW_DEADLINE`] after it *sent* its last successful renewal, well before anybody else may take over,
+//!   whatever it is waiting for at that moment.
 
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub struct Candidate {
     identity: String,
     /// The Lease as it was last seen, and since when it has looked like that.
     seen: Option<(String, Instant)>,
+    /// When the look began that last made the Lease ours.
+    renewed: Option<Instant>,
 }
 
 /// Why a look at the Lease failed.
@@ -51,6 +54,7 @@ impl Candidate {
             namespace: namespace.to_owned(),
             identity: identity.to_owned(),
             seen: None,
+            renewed: None,
         }
     }
 
@@ -72,21 +76,23 @@ impl Candidate {
 
     /// Renews the Lease; returns once it is lost.
     pub async fn hold(&mut self) {
-        let mut renewed = Instant::now();
-        loop {
-            tokio::time::sleep(PERIOD).await;
-            match self.look().await {
-                Ok(true) => renewed = Instant::now(),
-                Ok(false) => {
+        // Without a Lease that was ever ours there is no time left at all.
+        while let Some(renewed) = self.renewed {
+            let attempt = async {
+                tokio::time::sleep(PERIOD).await;
+                self.look().await
+            };
+            match tokio::time::timeout_at(renewed + RENEW_DEADLINE, attempt).await {
+                Ok(Ok(true)) => {}
+                Ok(Ok(false)) => {
                     tracing::error!(identity = self.identity, "another replica took the Lease");
                     return;
                 }
-                Err(error) => tracing::warn!(%error, "failed to renew the Lease"),
-            }
-            // A look may have taken its whole timeout; what is left must suffice for one more.
-            if renewed.elapsed() + PERIOD + REQUEST_TIMEOUT > DURATION || renewed.elapsed() > RENEW_DEADLINE {
-                tracing::error!(identity = self.identity, "could not renew the Lease in time");
-                return;
+                Ok(Err(error)) => tracing::warn!(%error, "failed to renew the Lease"),
+                Err(_) => {
+                    tracing::error!(identity = self.identity, "could not renew the Lease in time");
+                    return;
+                }
             }
         }
     }
@@ -111,10 +117,13 @@ impl Candidate {
 
     /// Takes the Lease if it is ours or free. Is it ours now?
     async fn look(&mut self) -> Result<bool, LookError> {
-        tokio::time::timeout(REQUEST_TIMEOUT, self.look_unbounded())
-            .await
-            .map_err(|_| LookError::Timeout)?
-            .map_err(LookError::from)
+        // The write may be stored long before its answer arrives, and from then on others count.
+        let begun = Instant::now();
+        let is_ours = tokio::time::timeout(REQUEST_TIMEOUT, self.look_unbounded()).await.map_err(|_| LookError::Timeout)??;
+        if is_ours {
+            self.renewed = Some(begun);
+        }
+        Ok(is_ours)
     }
 
     async fn look_unbounded(&mut self) -> Result<bool, kube::Error> {

@@ -59,6 +59,27 @@ async fn a_holder_that_cannot_renew_stops_before_anybody_else_may_begin() {
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
 }
 
+/// The last renewal reached the server when it was sent; its answer came later, and that is no reason to act for longer.
+#[tokio::test(start_paused = true)]
+async fn a_holder_counts_its_time_from_when_the_last_renewal_was_sent() {
+    let server = Server::default();
+    let mut first = candidate(&server, "first");
+    first.acquire().await;
+    let begun = Instant::now();
+    let holding = async {
+        first.hold().await;
+        begun.elapsed()
+    };
+    let breaking = async {
+        // What is sent after two seconds is stored before the silence, and known to be stored after almost six.
+        server.answer_after(Duration::from_millis(1900));
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        server.go_silent();
+    };
+    let (stopped, ()) = tokio::join!(holding, breaking);
+    assert!(stopped <= Duration::from_secs(12), "it acted for {stopped:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_holder_that_finds_another_in_its_place_stops() {
     let server = Server::default();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use edge_controller::cluster_dns::ClusterDns;
 use edge_controller::context::Context;
@@ -39,6 +40,7 @@ pub(crate) struct Api {
     writes: Vec<Write>,
     refusals: Vec<(String, String)>,
     is_silent: bool,
+    delay: Duration,
 }
 
 /// A handle on the server.
@@ -76,9 +78,14 @@ impl Server {
         self.0.lock().unwrap().objects.keys().filter(|path| path.starts_with(prefix)).cloned().collect()
     }
 
-    /// Refuses requests that contain `query` in their query with this message.
-    pub(crate) fn refuse(&self, query: &str, message: &str) {
-        self.0.lock().unwrap().refusals.push((query.to_owned(), message.to_owned()));
+    /// Refuses requests that contain `part` in their query, or in the path of what they write, with this message.
+    pub(crate) fn refuse(&self, part: &str, message: &str) {
+        self.0.lock().unwrap().refusals.push((part.to_owned(), message.to_owned()));
+    }
+
+    /// Refuses nothing any more.
+    pub(crate) fn refuse_nothing(&self) {
+        self.0.lock().unwrap().refusals.clear();
     }
 
     /// What was written since the last call, events left out: method and path.
@@ -101,6 +108,11 @@ impl Server {
     /// From now on nothing is answered.
     pub(crate) fn go_silent(&self) {
         self.0.lock().unwrap().is_silent = true;
+    }
+
+    /// From now on every request is done at once, and its answer takes this long.
+    pub(crate) fn answer_after(&self, delay: Duration) {
+        self.0.lock().unwrap().delay = delay;
     }
 
     /// A client of this server.
@@ -143,6 +155,10 @@ impl Server {
         let path = parts.uri.path().split("/namespaces/plant/").nth(1).unwrap_or_else(|| panic!("{}", parts.uri)).to_owned();
         let query = parts.uri.query().unwrap_or_default().to_owned();
         let (status, body) = self.0.lock().unwrap().handle(&parts.method, &path, &query, body);
+        let delay = self.0.lock().unwrap().delay;
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
         Response::builder().status(status).body(Body::from(serde_json::to_vec(&body).unwrap())).unwrap()
     }
 }
@@ -156,7 +172,11 @@ impl Api {
             };
             self.writes.push(Write { method: method.to_string(), path, query: query.to_owned(), body: body.clone() });
         }
-        if let Some((_, message)) = self.refusals.iter().find(|(part, _)| query.contains(part.as_str())) {
+        if let Some((_, message)) = self
+            .refusals
+            .iter()
+            .find(|(part, _)| query.contains(part.as_str()) || (*method != Method::GET && path.contains(part.as_str())))
+        {
             return failure(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
         }
         match (method.as_str(), path.split('/').collect::<Vec<_>>().as_slice()) {
