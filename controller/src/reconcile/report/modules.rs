@@ -140,6 +140,7 @@ fn running(wanted: &Wanted<'_>, pod: &Pod, container: Option<&ContainerStatus>, 
         return trouble;
     }
     match state {
+        Some(ContainerState { running: Some(_), .. }) if let Some(silent) = silent_node(pod, status, container) => silent,
         Some(ContainerState { running: Some(running), .. }) => {
             let restarts = container.map_or(0, |container| container.restart_count);
             let settled = running.started_at.as_ref().and_then(|started| started.0.checked_add(SETTLED_AFTER).ok());
@@ -161,6 +162,22 @@ fn running(wanted: &Wanted<'_>, pod: &Pod, container: Option<&ContainerStatus>, 
         }
         _ => nothing_yet(status, pod, now),
     }
+}
+
+/// What the pod says of its container is old when its node stopped answering. The cluster then takes back the pod's readiness, and
+/// leaves its containers as the kubelet last saw them: ready.
+fn silent_node(pod: &Pod, status: &PodStatus, container: Option<&ContainerStatus>) -> Option<Look> {
+    let condition = |type_: &str| status.conditions.iter().flatten().find(|condition| condition.type_ == type_);
+    let ready = condition("Ready").filter(|ready| ready.status != "True")?;
+    let is_said_by_the_kubelet = matches!(ready.reason.as_deref(), Some("ContainersNotReady" | "ReadinessGatesNotReady"))
+        || condition("ContainersReady").is_some_and(|containers| containers.status != "True");
+    if is_said_by_the_kubelet || !container.is_some_and(|container| container.ready) {
+        return None;
+    }
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
+    let message = format!("node {node} does not answer");
+    // The node may come back by itself, and the module with it.
+    Some(Look::trouble(RuntimeStatus::Unknown, reason::MODULE_FAILED, message, false))
 }
 
 fn after_the_end(wanted: &Wanted<'_>, status: &PodStatus, restarts: i32, exit_code: i32) -> Look {

@@ -189,3 +189,33 @@ fn what_was_left_out_stands_behind_what_is_wrong() {
         "{said}"
     );
 }
+
+/// Rows: is the module's container ready, the pod's condition Ready with its reason, and its condition `ContainersReady`.
+#[test]
+fn a_module_on_a_node_that_does_not_answer_does_not_count_as_running() {
+    let table = [
+        (true, "False", None, Some("True"), false),
+        (true, "False", Some("NodeNotReady"), None, false),
+        (true, "Unknown", None, None, false),
+        (true, "True", None, Some("True"), true),
+        (false, "False", Some("ContainersNotReady"), Some("False"), true),
+        (true, "False", Some("ContainersNotReady"), Some("False"), true),
+    ];
+    for (is_ready, ready, reason, containers_ready, expected) in table {
+        let mut pod = pod("Running", &json!({"running": {"startedAt": at(0)}}), &json!({}), 0);
+        pod.spec.as_mut().unwrap().node_name = Some("edge-3".to_owned());
+        let status = pod.status.as_mut().unwrap();
+        status.container_statuses.as_mut().unwrap()[0].ready = is_ready;
+        let mut conditions = vec![json!({"type": "Ready", "status": ready, "reason": reason})];
+        conditions.extend(containers_ready.map(|status| json!({"type": "ContainersReady", "status": status})));
+        status.conditions = Some(serde_json::from_value(json!(conditions)).unwrap());
+        let seen = look(&wanted(RestartPolicy::Always), Some(&pod), now());
+        let case = format!("{conditions:?}, container ready: {is_ready}");
+        if expected {
+            assert_eq!((seen.status.runtime_status, word(&seen)), (RuntimeStatus::Running, "ok"), "{case}");
+        } else {
+            assert_eq!((seen.status.runtime_status, word(&seen)), (RuntimeStatus::Unknown, "trouble"), "{case}");
+            assert_eq!(seen.status.status_description.as_deref(), Some("node edge-3 does not answer"), "{case}");
+        }
+    }
+}
