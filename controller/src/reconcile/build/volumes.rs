@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::docker::{Bind, Remark, Source};
 use crate::reconcile::valid::{ValidDeployment, ValidModule};
-use crate::reconcile::validate::WORKLOAD_DIRECTORY;
+use crate::reconcile::validate::{OWN_VOLUME_PREFIX, WORKLOAD_DIRECTORY};
 use crate::settings::Settings;
 
 /// Volume with the workload API's socket: the only one of ours that the module's container sees.
@@ -48,7 +48,7 @@ pub(super) fn volumes(valid: &ValidDeployment, module: &ValidModule, settings: &
             remarks.push(Remark::NotGranted { member: format!("{} ({path})", bind.path) });
             continue;
         }
-        let next = format!("bind-{}", found.volumes.len());
+        let next = format!("{OWN_VOLUME_PREFIX}bind-{}", found.volumes.len());
         // One source is one volume, however often it is mounted; volumes without a name are each their own.
         let name = match &bind.source {
             Source::Anonymous => next.clone(),

@@ -195,3 +195,12 @@ fn a_docker_socket_is_a_socket_and_other_paths_are_whatever_they_are() {
     assert!(volumes.contains(r#"{"path":"/var/run/docker.sock","type":"Socket"}"#), "{volumes}");
     assert!(volumes.contains(r#"{"path":"/etc/hosts"}"#) && volumes.contains(r#"{"path":"/dev/ttyUSB0"}"#), "{volumes}");
 }
+
+#[test]
+fn every_volume_of_ours_has_the_reserved_prefix() {
+    for pod in &Example::new().build().pods {
+        for volume in pod.pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()) {
+            assert!(volume.name.starts_with("edge-"), "{}", volume.name);
+        }
+    }
+}
