@@ -230,3 +230,18 @@ async fn a_deployment_that_is_gone_is_forgotten() {
     assert_eq!(reconcile(&server.context(), "plant", "line-7").await.unwrap(), None);
     assert_eq!(server.take(), []);
 }
+
+#[tokio::test]
+async fn a_renewed_certificate_is_told_of_once_it_is_stored_and_not_before() {
+    let server = settled().await;
+    server.change("secrets/line-7-edgehub-tls", |secret| secret["data"]["tls.crt"] = json!("eA=="));
+    let reasons = |server: &Server| -> Vec<_> {
+        server.take().into_iter().filter_map(|write| write.body["reason"].as_str().map(str::to_owned)).collect()
+    };
+    server.refuse("secrets/line-7-edgehub-tls", "exceeded quota");
+    look(&server).await;
+    assert!(!reasons(&server).contains(&"CertificateRenewed".to_owned()));
+    server.refuse_nothing();
+    look(&server).await;
+    assert!(reasons(&server).contains(&"CertificateRenewed".to_owned()));
+}

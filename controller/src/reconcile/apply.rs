@@ -36,6 +36,13 @@ pub struct Failure {
     pub source: kube::Error,
 }
 
+impl Applied {
+    /// Was this object written?
+    pub fn has_stored(&self, kind: Kind, name: &str) -> bool {
+        self.done.iter().any(|action| matches!(action, Action::Apply { child, .. } if child.kind == kind && child.name() == name))
+    }
+}
+
 impl Failure {
     /// Will it be refused again, until somebody changes something?
     pub fn is_refusal(&self) -> bool {

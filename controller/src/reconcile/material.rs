@@ -57,7 +57,7 @@ pub struct Material {
     pub hub: Pair,
     /// When the hub's certificate will be renewed.
     pub renewal_at: Timestamp,
-    /// Why it was renewed just now.
+    /// Why it was made anew just now; whether that one can be stored shows later.
     pub renewed: Option<&'static str>,
     /// The controller's own identity at the hub.
     pub agent: Identity,

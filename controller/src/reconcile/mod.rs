@@ -107,7 +107,8 @@ pub async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result
         failed: &applied.failed,
     };
     let report = report::applied(&edge, findings, now);
-    tell(context, &edge, &report, &desired, &applied, &material, now).await;
+    let renewed = material.renewed.filter(|_| applied.has_stored(Kind::Secret, &valid.names.hub_tls()));
+    tell(context, &edge, &report, &desired, &applied, renewed, now).await;
     report::write(&context.client, &edge, &report.status).await?;
     link(context, &valid, &material, &key, hub);
     context.metrics.reported(&key, &report.status);
@@ -199,21 +200,21 @@ fn progress(plan: &Plan) -> Option<String> {
     }
 }
 
-/// Sends the events of one reconcile.
+/// Sends the events of one reconcile; `renewed` says why the hub's certificate was.
 async fn tell(
     context: &Context,
     edge: &EdgeDeployment,
     report: &Report,
     desired: &Desired,
     applied: &Applied,
-    material: &Material,
+    renewed: Option<&str>,
     now: Timestamp,
 ) {
     let about: ObjectReference = edge.object_ref(&());
     let before = edge.status.clone().unwrap_or_default();
     let mut news: Vec<News> = Vec::new();
     news.extend(applied.done.iter().filter_map(action::Action::news));
-    if let Some(why) = material.renewed {
+    if let Some(why) = renewed {
         news.push(News::deed("CertificateRenewed", "RenewCertificate", format!("Renewed the hub's certificate: {why}.")));
     }
     news.extend(desired.remarks.iter().filter_map(|(module, remarks)| {
