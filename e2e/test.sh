@@ -8,6 +8,8 @@
 #
 # EDGE_TEST_THREADS   scenarios at once (4)
 # EDGE_KEEP_FAILED=1  leave the cluster, and the namespaces of scenarios that failed, as they are
+#
+# shellcheck disable=SC2317  # the steps are called by name
 set -euo pipefail
 # shellcheck source=demo/lib.sh
 source "$(dirname "$0")/demo/lib.sh"
@@ -125,5 +127,5 @@ main() {
     [[ -z $was_up ]] || remember_operator
     run_steps
 }
-# In one line: the shell reads a script as it goes, and this one may be edited while it runs.
-main; exit
+# Does not return: the shell reads a script as it goes, and this one may be edited while it runs.
+main

@@ -14,7 +14,7 @@ current='' log=''
 # What a step says goes into its log; what is meant for people at once goes here.
 exec 3>&1
 
-# run_steps: the functions step_NAME for each NAME of STEPS, with what DESCRIPTIONS say of them.
+# run_steps: the functions step_NAME for each NAME of STEPS, with what DESCRIPTIONS say of them. Ends the script.
 run_steps() {
     local number=0 began next
     mkdir -p "$LOGS"
@@ -31,6 +31,7 @@ run_steps() {
         say "    done in $((SECONDS - began)) s"
     done
     current=''
+    exit 0
 }
 
 # clock: minutes and seconds since the beginning.

@@ -10,6 +10,7 @@ use serde_json::json;
 /// Messages of each sender; together, 30,000.
 const COUNT: u64 = 15_000;
 const SENDERS: [&str; 2] = ["gauge", "meter"];
+const DOWN: &str = "FROM /messages/modules/meter/* INTO BrokeredEndpoint(\"/modules/sink/inputs/in\")";
 /// The hub dies when the first sender has this many acknowledgements.
 const DEATHS: [u64; 4] = [1_500, 5_000, 8_500, 12_000];
 /// What sending gets from one death to the next. The kubelet lets a container that dies often wait for up to 40 s by then.
@@ -33,8 +34,11 @@ async fn what_was_acknowledged_arrives_in_order_although_the_hub_was_killed() {
                 "line",
                 json!({
                     "upstream": Site::upstream(),
-                    "modules": SENDERS.map(|name| load(name, &send)),
-                    "routes": [{"name": "up", "route": "FROM /messages/* INTO $upstream"}],
+                    "modules": [load(SENDERS[0], &send), load(SENDERS[1], &send), load("sink", "receive")],
+                    "routes": [
+                        {"name": "up", "route": "FROM /messages/* INTO $upstream"},
+                        {"name": "down", "route": DOWN},
+                    ],
                 }),
             )
             .await;
