@@ -245,3 +245,20 @@ async fn a_renewed_certificate_is_told_of_once_it_is_stored_and_not_before() {
     look(&server).await;
     assert!(reasons(&server).contains(&"CertificateRenewed".to_owned()));
 }
+
+#[tokio::test]
+async fn a_hub_whose_pod_never_comes_stalls_its_deployment() {
+    let server = Server::with(&[LINE]);
+    look(&server).await;
+    assert_eq!(condition(&server, "Stalled"), Value::Null);
+    let earlier = "2026-05-01T11:57:00Z";
+    server.change("statefulsets/line-7-edgehub", |set| set["metadata"]["creationTimestamp"] = json!(earlier));
+    server.change("edgedeployments/line-7", |edge| {
+        for condition in edge["status"]["conditions"].as_array_mut().unwrap() {
+            condition["lastTransitionTime"] = json!(earlier);
+        }
+    });
+    look(&server).await;
+    let stalled = condition(&server, "Stalled");
+    assert_eq!((stalled["status"].as_str(), stalled["reason"].as_str()), (Some("True"), Some("HubNotReady")));
+}

@@ -94,6 +94,7 @@ pub async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result
     }
     let hub = HubView {
         pod: plan::hub_pod(&valid, &fetched),
+        set_created: set_created(&fetched, &valid.names.hub()),
         report: hub_report.as_ref(),
         configuration_version: &desired.configuration_version,
         has_upstream: valid.upstream.is_some(),
@@ -169,6 +170,7 @@ async fn refuse(
     let hub_pod = edge_crds::name::DeploymentNames::new(edge.name_any()).hub_pod();
     let hub = HubView {
         pod: fetched.pods.iter().find(|pod| pod.name_any() == hub_pod),
+        set_created: set_created(fetched, &edge_crds::name::DeploymentNames::new(edge.name_any()).hub()),
         report: hub_report.as_ref(),
         configuration_version: "",
         has_upstream: edge.spec.upstream.is_some(),
@@ -251,6 +253,12 @@ fn link(context: &Context, valid: &ValidDeployment, material: &Material, key: &H
 fn hub_address(valid: &ValidDeployment, fetched: &Fetched) -> Option<IpAddr> {
     let service = fetched.objects.get(&(Kind::Service, valid.names.hub()))?;
     service.data.pointer("/spec/clusterIP").and_then(Value::as_str)?.parse().ok()
+}
+
+/// When the hub's StatefulSet was made.
+fn set_created(fetched: &Fetched, hub: &str) -> Option<Timestamp> {
+    let set = fetched.objects.get(&(Kind::StatefulSet, hub.to_owned()))?;
+    set.metadata.creation_timestamp.as_ref().map(|created| created.0)
 }
 
 fn next_look(times: &[Option<Timestamp>], is_waiting: bool, now: Timestamp) -> Duration {

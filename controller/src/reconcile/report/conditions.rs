@@ -2,11 +2,12 @@
 
 use edge_crds::condition::{ConditionType, Finding, Verdict, reason};
 use edge_protocol::status::{HubStatus, UpstreamState};
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 
-use super::modules::{Seen, Standing};
+use super::modules::{PROGRESS_DEADLINE, Seen, Standing};
 use crate::hub_link::HubReport;
 
 /// Most modules that one message names.
@@ -17,6 +18,8 @@ const MAX_NAMED: usize = 10;
 pub struct HubView<'v> {
     /// Its pod.
     pub pod: Option<&'v Pod>,
+    /// When its StatefulSet was made, where there is one.
+    pub set_created: Option<Timestamp>,
     /// What it says over the link.
     pub report: Option<&'v HubReport>,
     /// Version of the configuration that it should have.
@@ -38,15 +41,25 @@ pub struct Judgement {
     pub finding: Finding,
     /// Does it stall the deployment?
     pub stalled: bool,
+    /// When to look again, because of something that only time brings.
+    pub wake_at: Option<Timestamp>,
 }
 
 impl Judgement {
     fn new(kind: ConditionType, verdict: impl Into<Verdict>, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { finding: Finding::new(kind, verdict, reason, message), stalled: false }
+        Self { finding: Finding::new(kind, verdict, reason, message), stalled: false, wake_at: None }
     }
 
     fn stalled(self) -> Self {
         Self { stalled: true, ..self }
+    }
+
+    /// Trouble that began at `since` and may pass: a person is called once the deadline has.
+    fn until_the_deadline(self, since: Timestamp, now: Timestamp) -> Self {
+        match since.checked_add(PROGRESS_DEADLINE) {
+            Ok(deadline) if now < deadline => Self { wake_at: Some(deadline), ..self },
+            _ => self.stalled(),
+        }
     }
 
     /// Does it hold?
@@ -55,24 +68,47 @@ impl Judgement {
     }
 }
 
-/// Does the hub serve?
-pub fn hub(view: HubView<'_>) -> Judgement {
+/// Does the hub serve? `before` are the conditions that the status has.
+pub fn hub(view: HubView<'_>, before: &[Condition], now: Timestamp) -> Judgement {
     let judgement =
         |verdict: bool, reason, message: String| Judgement::new(ConditionType::HubAvailable, verdict, reason, message);
     let Some(pod) = view.pod else {
-        return judgement(false, reason::HUB_NOT_READY, "the hub's pod is being created".to_owned());
+        let message = "the hub's pod is being created; if it does not come, the events of its StatefulSet say why".to_owned();
+        let judged = judgement(false, reason::HUB_NOT_READY, message);
+        return judged.until_the_deadline(without_a_pod_since(view.set_created, before, now), now);
     };
-    let ready =
-        pod.status.iter().flat_map(|status| status.conditions.iter().flatten()).find(|condition| condition.type_ == "Ready");
-    if ready.is_none_or(|ready| ready.status != "True") || pod.metadata.deletion_timestamp.is_some() {
+    if ready(pod).is_none_or(|ready| ready.status != "True") || pod.metadata.deletion_timestamp.is_some() {
         let (message, stalled) = hub_trouble(pod);
         let judged = judgement(false, reason::HUB_NOT_READY, message);
-        return if stalled { judged.stalled() } else { judged };
+        return if stalled { judged.stalled() } else { judged.until_the_deadline(not_ready_since(pod, now), now) };
     }
     match view.status().and_then(|status| status.storage_problem.as_ref()) {
         Some(problem) => judgement(false, reason::STORAGE_PROBLEM, format!("the hub cannot store messages: {problem}")).stalled(),
         None => judgement(true, reason::HUB_READY, "the hub serves".to_owned()),
     }
+}
+
+/// Since when the hub has no pod, as far as is known. One that ran for months and is made anew is not late for that.
+fn without_a_pod_since(set_created: Option<Timestamp>, before: &[Condition], now: Timestamp) -> Timestamp {
+    let known = before.iter().find(|condition| condition.type_ == ConditionType::HubAvailable.as_str());
+    match known.filter(|condition| condition.status == "False") {
+        Some(condition) => set_created.map_or(now, |created| created.max(condition.last_transition_time.0)),
+        None => now,
+    }
+}
+
+/// Since when the hub's pod does not serve: since it should be gone, since it was made, or since it no longer is ready.
+fn not_ready_since(pod: &Pod, now: Timestamp) -> Timestamp {
+    if let Some(ending) = &pod.metadata.deletion_timestamp {
+        return ending.0;
+    }
+    let is_running = pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Running"));
+    let changed = ready(pod).and_then(|ready| ready.last_transition_time.as_ref()).filter(|_| is_running);
+    changed.or(pod.metadata.creation_timestamp.as_ref()).map_or(now, |since| since.0)
+}
+
+fn ready(pod: &Pod) -> Option<&PodCondition> {
+    pod.status.iter().flat_map(|status| status.conditions.iter().flatten()).find(|condition| condition.type_ == "Ready")
 }
 
 /// Why the hub's pod is not ready, and whether a person is needed.
@@ -104,7 +140,7 @@ fn hub_trouble(pod: &Pod) -> (String, bool) {
     let unscheduled = conditions.find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
     match unscheduled.and_then(|condition| condition.message.clone()) {
         Some(why) => (format!("no node takes the hub: {why}"), false),
-        None => (format!("the hub's pod {name} is not ready yet"), false),
+        None => (format!("the hub's pod {name} is not ready yet; its events say what it waits for"), false),
     }
 }
 

@@ -79,7 +79,7 @@ pub fn applied(edge: &EdgeDeployment, findings: Findings<'_>, now: Timestamp) ->
             modules::look(&wanted, pod_named(pods, &valid.owner, module.names.object_name()), now)
         })
         .collect();
-    let hub_judged = conditions::hub(hub);
+    let hub_judged = conditions::hub(hub, &before.conditions, now);
     let modules_judged = conditions::modules(&seen);
     let routes_judged = conditions::routes(hub, generation(edge), &before.conditions);
     let (upstream_judged, upstream) = conditions::upstream(hub);
@@ -110,13 +110,14 @@ pub fn applied(edge: &EdgeDeployment, findings: Findings<'_>, now: Timestamp) ->
         (true, Some(progress)) => (406, progress.to_owned()),
         (true, None) => (200, String::new()),
     };
+    let wake_at = seen.iter().filter_map(|seen| seen.wake_at).chain(hub_judged.wake_at).min();
     let mut findings =
         vec![ready, hub_judged.finding, modules_judged.finding, routes_judged.finding.clone(), upstream_judged.finding];
     findings.extend(stalled);
     findings.extend(reconciling);
     let routes = routes(edge, &routes_judged, &valid.route_remarks);
     let status = status(edge, &before, &findings, (code, &description), upstream, &seen, routes, now);
-    Report { status, wake_at: seen.iter().filter_map(|seen| seen.wake_at).min() }
+    Report { status, wake_at }
 }
 
 /// The status of a deployment that was refused: what ran before still runs, and is still described.
@@ -140,7 +141,7 @@ pub fn rejected(
     }
     // Only where there was something before is there something to describe.
     if hub.pod.is_some() {
-        findings.push(conditions::hub(hub).finding);
+        findings.push(conditions::hub(hub, &before.conditions, now).finding);
     }
     // Without a link nothing new is known of the upstream; what was said of it last stands.
     if hub.report.is_some() {
