@@ -81,11 +81,12 @@ fn word(reason: &str) -> &'static str {
 /// `text` as a sentence. One that begins with a field keeps its first letter.
 pub fn sentence(text: &str) -> String {
     let text = text.trim_end_matches('.');
+    let stop = if text.ends_with('?') { "" } else { "." };
     let first_word = text.split_whitespace().next().unwrap_or_default();
     let mut characters = text.chars();
     match characters.next() {
-        Some(first) if !first_word.contains(['.', '[']) => format!("{}{}.", first.to_uppercase(), characters.as_str()),
-        _ => format!("{text}."),
+        Some(first) if !first_word.contains(['.', '[']) => format!("{}{}{stop}", first.to_uppercase(), characters.as_str()),
+        _ => format!("{text}{stop}"),
     }
 }
 
@@ -99,6 +100,12 @@ mod tests {
     fn status(findings: &[Finding]) -> EdgeDeploymentStatus {
         let conditions = update(&[], findings, 1, &Time(jiff::Timestamp::UNIX_EPOCH));
         EdgeDeploymentStatus { conditions, ..EdgeDeploymentStatus::default() }
+    }
+
+    #[test]
+    fn a_question_keeps_its_mark_and_gets_no_full_stop() {
+        assert_eq!(super::sentence("is HostConfig.Privileged meant?"), "Is HostConfig.Privileged meant?");
+        assert_eq!(super::sentence("started module a"), "Started module a.");
     }
 
     #[test]
