@@ -12,6 +12,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use bytestring::ByteString;
 use edge_mqtt::link::{Link, Progress};
 use edge_protocol::date;
@@ -242,7 +243,7 @@ impl Client {
             Meaning::Telemetry(telemetry) => telemetry,
             Meaning::Reserved => {
                 tracing::debug!(client = %self.authenticated.identity, "a publish to a $ topic that this version does not know was ignored");
-                self.inbox.push(publish.packet_id, Vec::new(), bytes::Bytes::new());
+                self.inbox.push(publish.packet_id, Vec::new(), Bytes::new());
                 return Ok(());
             }
             Meaning::Unknown => {
@@ -257,7 +258,7 @@ impl Client {
             Err(error @ TelemetryError::Bag { .. }) => {
                 tracing::warn!(%error, "a message was dropped");
                 self.hub.metrics.dropped(DropReason::malformed);
-                self.inbox.push(publish.packet_id, Vec::new(), bytes::Bytes::new());
+                self.inbox.push(publish.packet_id, Vec::new(), Bytes::new());
                 return Ok(());
             }
             Err(error) => return Err(refused(&error)),
@@ -265,7 +266,7 @@ impl Client {
         let id = random::uuid().map_err(|error| End::Storage(error.to_string()))?;
         message.system.stamp(id, date::round_trip(clock::unix_millis()));
         let queues = self.hub.targets(&message);
-        let record = if queues.is_empty() { bytes::Bytes::new() } else { message.encode() };
+        let record = if queues.is_empty() { Bytes::new() } else { message.encode() };
         self.hub.metrics.received.inc();
         self.inbox.push(publish.packet_id, queues, record);
         Ok(())
@@ -313,24 +314,13 @@ impl Client {
             // Unsubscribed meanwhile: the record stays in its queue.
             None => Ok(()),
             Some(0) => {
-                let publish = Publish {
-                    dup: false,
-                    retain: false,
-                    qos: QoS::AtMostOnce,
-                    topic,
-                    packet_id: None,
-                    payload,
-                    properties: None,
-                };
-                self.link.queue(Packet::Publish(Box::new(publish)))?;
+                self.link.queue(outgoing(topic, payload, None, false))?;
                 receipt.settle();
                 Ok(())
             }
             Some(_) => {
                 let id = self.free_id();
-                let publish =
-                    Publish { dup, retain: false, qos: QoS::AtLeastOnce, topic, packet_id: Some(id), payload, properties: None };
-                self.link.queue(Packet::Publish(Box::new(publish)))?;
+                self.link.queue(outgoing(topic, payload, Some(id), dup))?;
                 self.in_flight.insert(id, receipt);
                 Ok(())
             }
@@ -341,16 +331,7 @@ impl Client {
         let body = serde_json::to_vec(&*self.status.borrow_and_update()).map_err(|error| End::Protocol(error.to_string()))?;
         let topic = ByteString::from_static(edge_protocol::configuration::STATUS_TOPIC);
         // QoS 0: a lost status is followed by the next one, and a reconnect asks for the present one.
-        let publish = Publish {
-            dup: false,
-            retain: false,
-            qos: QoS::AtMostOnce,
-            topic,
-            packet_id: None,
-            payload: body.into(),
-            properties: None,
-        };
-        Ok(self.link.queue(Packet::Publish(Box::new(publish)))?)
+        Ok(self.link.queue(outgoing(topic, body.into(), None, false))?)
     }
 
     /// The window is far smaller than the range, so a free one is always near.
@@ -395,4 +376,10 @@ impl Client {
         // Whatever cannot be said in time the client finds out by sending again.
         let _said = tokio::time::timeout(END_BUDGET, settle).await;
     }
+}
+
+/// A message to the client: at QoS 1 with an identifier, at QoS 0 without.
+fn outgoing(topic: ByteString, payload: Bytes, packet_id: Option<NonZeroU16>, dup: bool) -> Packet {
+    let qos = if packet_id.is_some() { QoS::AtLeastOnce } else { QoS::AtMostOnce };
+    Packet::Publish(Box::new(Publish { dup, retain: false, qos, topic, packet_id, payload, properties: None }))
 }
