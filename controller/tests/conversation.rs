@@ -114,6 +114,119 @@ async fn invalid_route_sets_stalled_and_touches_no_pod() {
     assert_eq!(edge["status"]["summary"], "2/2", "what ran before still runs, and is counted");
 }
 
+/// The remembered spec of line-7, with its generation. There is never more than one.
+fn remembered(server: &Server) -> (Value, Value) {
+    let revisions = server.all("controllerrevisions/line-7-accepted-");
+    assert_eq!(revisions.len(), 1, "{revisions:?}");
+    let revision = server.get(&revisions[0]).unwrap();
+    (revision["data"]["spec"].clone(), revision["revision"].clone())
+}
+
+fn refuse_the_next(spec: &mut Value) {
+    spec["modules"][1]["image"] = json!("edge-samples/filter:9.0");
+    spec["routes"][0]["route"] = json!("FROM /messages/* INTO nowhere");
+}
+
+#[tokio::test]
+async fn the_last_accepted_spec_is_remembered_and_the_one_before_forgotten() {
+    let server = settled().await;
+    let (spec, generation) = remembered(&server);
+    assert_eq!((&spec["modules"][1]["image"], generation), (&json!("edge-samples/filter:1.0"), json!(1)));
+    change_spec(&server, |spec| spec["modules"][1]["image"] = json!("edge-samples/filter:2.0"));
+    look(&server).await;
+    assert!(server.take()[0].path.starts_with("controllerrevisions/line-7-accepted-"), "before anything else");
+    let (spec, generation) = remembered(&server);
+    assert_eq!((&spec["modules"][1]["image"], generation), (&json!("edge-samples/filter:2.0"), json!(2)));
+    change_spec(&server, refuse_the_next);
+    look(&server).await;
+    assert_eq!(remembered(&server).1, 2, "what is refused is not remembered");
+}
+
+#[tokio::test]
+async fn a_pod_that_goes_away_while_a_spec_is_refused_comes_back_as_it_was() {
+    let server = settled().await;
+    change_spec(&server, refuse_the_next);
+    look(&server).await;
+    server.take();
+    server.remove("pods/line-7-filter");
+    look(&server).await;
+    assert_eq!(server.writes(), ["POST pods/line-7-filter", "PATCH edgedeployments/line-7/status"]);
+    let pod = server.get("pods/line-7-filter").unwrap();
+    assert_eq!(pod["spec"]["containers"][0]["image"], "edge-samples/filter:1.0", "nothing of the refused spec is applied");
+    let edge = server.get("edgedeployments/line-7").unwrap();
+    let deployment = &edge["status"]["deployment"];
+    assert_eq!(
+        (&deployment["code"], &deployment["version"], &deployment["acceptedVersion"]),
+        (&json!(400), &json!(2), &json!(1))
+    );
+    assert_eq!(
+        (condition(&server, "Stalled")["reason"].as_str(), condition(&server, "Reconciling")),
+        (Some("InvalidRoute"), Value::Null)
+    );
+    assert_eq!(condition(&server, "ModulesAvailable")["status"], "False", "it has not started yet");
+    run_pods(&server);
+    look(&server).await;
+    assert_eq!(condition(&server, "ModulesAvailable")["status"], "True");
+    assert_eq!(condition(&server, "Ready")["reason"], "InvalidRoute");
+    server.take();
+    look(&server).await;
+    assert_eq!(server.take(), [], "a refusal is told once");
+}
+
+#[tokio::test]
+async fn certificates_and_objects_are_repaired_while_a_spec_is_refused() {
+    let server = settled().await;
+    change_spec(&server, refuse_the_next);
+    look(&server).await;
+    server.take();
+    server.change("secrets/line-7-edgehub-tls", |secret| secret["data"]["tls.crt"] = json!("eA=="));
+    server.change("services/line-7-modules", |service| service["spec"]["publishNotReadyAddresses"] = json!(false));
+    look(&server).await;
+    let writes = server.writes();
+    assert!(writes.contains(&"PATCH secrets/line-7-edgehub-tls".to_owned()), "{writes:?}");
+    assert!(writes.contains(&"PATCH services/line-7-modules".to_owned()), "{writes:?}");
+}
+
+#[tokio::test]
+async fn a_spec_that_is_taken_back_touches_nothing() {
+    let server = settled().await;
+    let good = server.get("edgedeployments/line-7").unwrap()["spec"].clone();
+    change_spec(&server, refuse_the_next);
+    look(&server).await;
+    server.take();
+    change_spec(&server, |spec| *spec = good);
+    look(&server).await;
+    assert_eq!(server.writes(), ["PATCH edgedeployments/line-7/status"]);
+    assert_eq!(remembered(&server).1, 3);
+}
+
+#[tokio::test]
+async fn revisions_of_the_hubs_stateful_set_are_not_taken_for_ours() {
+    let server = settled().await;
+    let labels = json!({"iotedge.dev/deployment": "line-7", "app.kubernetes.io/managed-by": "edge-controller"});
+    let owner =
+        json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "line-7-edgehub", "uid": "s", "controller": true}]);
+    server.put(json!({
+        "apiVersion": "apps/v1", "kind": "ControllerRevision", "revision": 99, "data": {"spec": {"template": {}}},
+        "metadata": {"name": "line-7-edgehub-5d4f", "namespace": "plant", "uid": "r", "labels": labels, "ownerReferences": owner},
+    }));
+    change_spec(&server, refuse_the_next);
+    server.remove("pods/line-7-filter");
+    look(&server).await;
+    assert!(server.writes().contains(&"POST pods/line-7-filter".to_owned()));
+    assert!(server.get("controllerrevisions/line-7-edgehub-5d4f").is_some());
+}
+
+#[tokio::test]
+async fn nothing_is_made_of_a_first_spec_that_is_refused() {
+    let server = Server::with(&[LINE]);
+    server.change("edgedeployments/line-7", |edge| refuse_the_next(&mut edge["spec"]));
+    look(&server).await;
+    assert_eq!(server.writes(), ["PATCH edgedeployments/line-7/status"; 2]);
+    let edge = server.get("edgedeployments/line-7").unwrap();
+    assert_eq!(edge["status"]["deployment"]["acceptedVersion"], Value::Null);
+}
+
 #[tokio::test]
 async fn every_problem_of_a_spec_is_reported_at_once() {
     let server = settled().await;

@@ -34,6 +34,8 @@ pub enum Component {
     Volume,
     /// A pull Secret.
     Registry,
+    /// The last accepted spec.
+    Revision,
 }
 
 impl Component {
@@ -45,6 +47,7 @@ impl Component {
             Self::Trust => "trust",
             Self::Volume => "volume",
             Self::Registry => "registry",
+            Self::Revision => "revision",
         }
     }
 }

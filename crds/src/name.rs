@@ -190,6 +190,11 @@ impl DeploymentNames {
         self.with("registry")
     }
 
+    /// `ControllerRevision` with the last accepted spec, told apart by the spec's hash.
+    pub fn accepted_spec(&self, hash: &str) -> String {
+        self.with(&format!("accepted-{hash}"))
+    }
+
     /// `PersistentVolumeClaim` of a named volume. Unlike modules, `Data` and `data` are two volumes, as they are for Docker.
     pub fn volume_claim(&self, volume: &str) -> Result<String, NameError> {
         let legal = volume.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));

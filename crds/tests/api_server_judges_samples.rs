@@ -161,7 +161,7 @@ async fn a_full_status_is_kept_whole() {
             conditions: edge_crds::condition::update(&[], &[], 1, &at(1_700_000_000)),
             summary: Some("1/1".to_owned()),
             upstream: Some("None".to_owned()),
-            deployment: Some(edge_crds::edge_deployment::DeploymentStatus { version: 1, code: 200, description: String::new() }),
+            deployment: Some(edge_crds::edge_deployment::DeploymentStatus { version: 1, code: 200, ..Default::default() }),
             modules: vec![edge_crds::edge_deployment::ModuleStatus {
                 name: "a".to_owned(),
                 pod: Some("line-7-a".to_owned()),

@@ -1,7 +1,9 @@
-//! A spec that the schema cannot refuse and the controller must: it says so, and nothing that runs is touched.
+//! A spec that the schema cannot refuse and the controller must: it says so, nothing that runs is touched, and what fails of the last
+//! good spec is repaired.
 
 use edge_crds::condition::{ConditionType, reason};
-use edge_e2e::{Site, idle, scenario, with};
+use edge_crds::edge_deployment::{ModuleStatus, RuntimeStatus};
+use edge_e2e::{SOON, Site, idle, scenario, with};
 use serde_json::{Value, json};
 
 /// A bad spec, the reason that must be given, and what the message must contain: the field, and what is wrong with it.
@@ -61,10 +63,24 @@ async fn a_bad_spec_after_a_good_one_touches_nothing_and_says_what_is_wrong() {
             edge.says(reason_sentence(&stalled.message)).await;
             assert_eq!(edge.uids().await, before, "{bad}");
         }
+        // Still refused, and a pod goes away, as when a node is drained: it comes back as the last good spec has it.
+        namespace.kubectl(&["delete", "pod", &edge.pod("b"), "--wait=true"]).await;
+        edge.eventually("b is back while the newest spec is refused", SOON, |status| {
+            let deployment = status.deployment.clone().unwrap_or_default();
+            let runs = |module: &ModuleStatus| module.name == "b" && module.runtime_status == RuntimeStatus::Running;
+            let is_refused = deployment.code == 400 && deployment.accepted_version.is_some_and(|good| good < deployment.version);
+            if is_refused && status.modules.iter().any(runs) { Ok(()) } else { Err(format!("{deployment:?}")) }
+        })
+        .await;
+        edge.condition(ConditionType::Stalled, "True").await;
+        let after = edge.uids().await;
+        let (mut others, mut others_before) = (after.clone(), before.clone());
+        assert_ne!(others.remove(&edge.pod("b")), others_before.remove(&edge.pod("b")));
+        assert_eq!(others, others_before);
         // Cured: what was said is unsaid, and still nothing was touched.
         edge.apply(good).await;
         edge.ready().await;
-        assert_eq!(edge.uids().await, before);
+        assert_eq!(edge.uids().await, after);
     })
     .await;
 }

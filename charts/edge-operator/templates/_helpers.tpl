@@ -66,8 +66,9 @@ What the controller may do where EdgeDeployments live. Every rule names its verb
 - apiGroups: [""]
   resources: [configmaps, persistentvolumeclaims, pods, secrets, serviceaccounts, services]
   verbs: [get, list, watch, create, patch, delete]
+# The hub; and the last accepted spec of each EdgeDeployment, which stays in force while a newer one is refused.
 - apiGroups: [apps]
-  resources: [statefulsets]
+  resources: [statefulsets, controllerrevisions]
   verbs: [get, list, watch, create, patch, delete]
 # Makes edgeHub resolve among the modules.
 - apiGroups: [discovery.k8s.io]

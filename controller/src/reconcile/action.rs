@@ -142,6 +142,8 @@ impl Action {
     pub const fn is_progress(&self) -> bool {
         match self {
             Self::CreatePod(_) | Self::ReplacePod { .. } | Self::DeletePod { .. } | Self::Wait { .. } => true,
+            // Remembering a spec changes nothing that runs.
+            Self::Apply { child, .. } if matches!(child.kind, Kind::Revision) => false,
             Self::Apply { child, exists } => !*exists || matches!(child.kind, Kind::StatefulSet),
             Self::Own { .. }
             | Self::Delete { .. }

@@ -1,6 +1,6 @@
 //! The kinds of objects that an EdgeDeployment owns, and how to tell ours from others.
 
-use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -15,6 +15,8 @@ use edge_crds::labels;
 /// what is mounted or looked up comes before who mounts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
+    /// The last accepted spec. First, so that whatever is begun can be gone on with while the next spec is refused.
+    Revision,
     /// Accounts without rights, so that no pod runs under the namespace's default one.
     ServiceAccount,
     /// Keys, certificates, pull Secrets.
@@ -33,12 +35,21 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in the order of application.
-    pub const ALL: [Self; 7] =
-        [Self::ServiceAccount, Self::Secret, Self::ConfigMap, Self::Claim, Self::Service, Self::EndpointSlice, Self::StatefulSet];
+    pub const ALL: [Self; 8] = [
+        Self::Revision,
+        Self::ServiceAccount,
+        Self::Secret,
+        Self::ConfigMap,
+        Self::Claim,
+        Self::Service,
+        Self::EndpointSlice,
+        Self::StatefulSet,
+    ];
 
     /// The kind's name, as in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Revision => "ControllerRevision",
             Self::ServiceAccount => "ServiceAccount",
             Self::Secret => "Secret",
             Self::ConfigMap => "ConfigMap",
@@ -52,6 +63,7 @@ impl Kind {
     /// Where the API serves it.
     pub fn resource(self) -> ApiResource {
         match self {
+            Self::Revision => ApiResource::erase::<ControllerRevision>(&()),
             Self::ServiceAccount => ApiResource::erase::<ServiceAccount>(&()),
             Self::Secret => ApiResource::erase::<Secret>(&()),
             Self::ConfigMap => ApiResource::erase::<ConfigMap>(&()),

@@ -59,7 +59,12 @@ pub async fn fetch(client: &Client, edge: &EdgeDeployment) -> Result<Fetched, Er
     for pod in &mut pods {
         pod.metadata.managed_fields = None;
     }
-    let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
+    Ok(Fetched { secrets: secrets(client, edge).await?, objects, pods })
+}
+
+/// The Secrets that the spec of `edge` names.
+pub async fn secrets(client: &Client, edge: &EdgeDeployment) -> Result<BTreeMap<String, Option<Secret>>, Error> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), &edge.namespace().unwrap_or_default());
     let named = try_join_all(secrets_named_by(edge).into_iter().map(|name| {
         let api = api.clone();
         async move {
@@ -68,7 +73,7 @@ pub async fn fetch(client: &Client, edge: &EdgeDeployment) -> Result<Fetched, Er
         }
     }))
     .await?;
-    Ok(Fetched { secrets: named.into_iter().collect(), objects, pods })
+    Ok(named.into_iter().collect())
 }
 
 /// Names of the Secrets that the controller itself must read.

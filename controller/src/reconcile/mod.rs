@@ -1,6 +1,9 @@
 //! One reconcile, in five steps: fetch, validate, plan (build what should exist, then compare), apply, report.
 //!
 //! Only the first and the last two hold a client. What is between them is a function of the object, what exists, and the time.
+//!
+//! A spec that is refused changes nothing. The one that was accepted last is then reconciled in its place, so that a pod that a node
+//! loses comes back and a certificate is renewed, while the status says what is wrong with the newest.
 
 pub mod action;
 pub mod apply;
@@ -29,8 +32,8 @@ pub use error::Error;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use edge_crds::EdgeDeployment;
-use edge_crds::condition::reason;
+use edge_crds::condition::{ConditionType, reason};
+use edge_crds::{EdgeDeployment, EdgeDeploymentStatus};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, ResourceExt};
@@ -39,7 +42,7 @@ use serde_json::Value;
 
 use crate::context::Context;
 use crate::events::News;
-use crate::hub_link::{HubKey, LinkTarget};
+use crate::hub_link::{HubKey, HubReport, LinkTarget};
 use apply::{Applied, Taken};
 use build::{Desired, Surroundings};
 use child::{Kind, Owner};
@@ -71,22 +74,76 @@ pub async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result
         report::write(&context.client, &edge, &report::first(&edge, now)).await?;
     }
     let fetched = fetch::fetch(&context.client, &edge).await?;
-    let valid = match validate::validate(&edge, &fetched.secrets) {
+    let refused = match prepare(context, &edge, fetched, &key, now).await? {
+        Ok(prepared) => return put_in_force(context, &edge, *prepared, None, &key, now).await.map(Some),
+        Err(refused) => *refused,
+    };
+    // Refused: the spec that was accepted last stays in force, and what fails of it is repaired.
+    let Refused { rejection, mut fetched } = refused;
+    if let Some(accepted) = build::last_accepted(&edge, &fetched.objects) {
+        fetched.secrets = fetch::secrets(&context.client, &accepted).await?;
+        match prepare(context, &accepted, fetched, &key, now).await? {
+            Ok(prepared) => return put_in_force(context, &edge, *prepared, Some(&rejection), &key, now).await.map(Some),
+            // What it needs is no longer there. What is said is what is wrong with the newest.
+            Err(refused) => fetched = refused.fetched,
+        }
+    }
+    refuse(context, &edge, &fetched, &key, &rejection, now).await.map(Some)
+}
+
+/// A spec that is accepted, and all that follows from it; nothing is applied yet but keys that were missing.
+struct Prepared {
+    valid: ValidDeployment,
+    material: Material,
+    fetched: Fetched,
+    desired: Desired,
+    plan: Plan,
+    hub_report: Option<HubReport>,
+}
+
+/// A spec that is not accepted, and why.
+struct Refused {
+    rejection: Rejection,
+    fetched: Fetched,
+}
+
+/// Judges the spec of `edge`, and plans what to do about it.
+async fn prepare(
+    context: &Context,
+    edge: &EdgeDeployment,
+    fetched: Fetched,
+    key: &HubKey,
+    now: Timestamp,
+) -> Result<Result<Box<Prepared>, Box<Refused>>, Error> {
+    let valid = match validate::validate(edge, &fetched.secrets) {
         Ok(valid) => valid,
-        Err(rejection) => return refuse(context, &edge, &fetched, &key, &rejection, now).await.map(Some),
+        Err(rejection) => return Ok(Err(Box::new(Refused { rejection, fetched }))),
     };
     let (material, fetched) = match establish(context, &valid, fetched, now).await? {
         Ok(established) => established,
-        Err((rejection, fetched)) => return refuse(context, &edge, &fetched, &key, &rejection, now).await.map(Some),
+        Err((rejection, fetched)) => return Ok(Err(Box::new(Refused { rejection, fetched }))),
     };
     let around = Surroundings { hub_address: hub_address(&valid, &fetched) };
     let desired = build::build(&valid, &material, &context.settings, around);
-    let hub_report = context.links.report(&key);
+    let hub_report = context.links.report(key);
     let plan = plan::plan(&valid, &desired, &fetched, hub_report.as_ref().and_then(|report| report.status.as_ref()), now);
     let taken = apply::taken_names(&context.client, &valid, &plan).await?;
     if !taken.is_empty() {
-        return refuse(context, &edge, &fetched, &key, &name_taken(&taken), now).await.map(Some);
+        return Ok(Err(Box::new(Refused { rejection: name_taken(&taken), fetched })));
     }
+    Ok(Ok(Box::new(Prepared { valid, material, fetched, desired, plan, hub_report })))
+}
+
+/// Does what was planned, and reports it on `edge`. `refused`: why the newest spec is not the one in force.
+async fn put_in_force(
+    context: &Context,
+    edge: &EdgeDeployment,
+    prepared: Prepared,
+    refused: Option<&Rejection>,
+    key: &HubKey,
+    now: Timestamp,
+) -> Result<Duration, Error> {
+    let Prepared { valid, material, fetched, desired, plan, hub_report } = prepared;
     let (wake_at, progress) = (plan.wake_at, progress(&plan));
     let applied = apply::apply(&context.client, &valid, plan).await;
     if applied.failed.iter().any(|failure| error::is_namespace_ending(&failure.source)) {
@@ -107,17 +164,23 @@ pub async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result
         progress: progress.as_deref(),
         failed: &applied.failed,
     };
-    let report = report::applied(&edge, findings, now);
+    let report = match refused {
+        None => report::applied(edge, findings, now),
+        Some(rejection) => report::kept(edge, rejection, findings, now),
+    };
     let renewed = material.renewed.filter(|_| applied.has_stored(Kind::Secret, &valid.names.hub_tls()));
-    tell(context, &edge, &report, &desired, &applied, renewed, now).await;
-    report::write(&context.client, &edge, &report.status).await?;
-    link(context, &valid, &material, &key, hub);
-    context.metrics.reported(&key, &report.status);
+    tell(context, edge, &report, &desired, &applied, renewed, now).await;
+    report::write(&context.client, edge, &report.status).await?;
+    if let Some(rejection) = refused {
+        log_refusal(edge, &report, key, rejection);
+    }
+    link(context, &valid, &material, key, hub);
+    context.metrics.reported(key, &report.status);
     let next = next_look(&[wake_at, report.wake_at, Some(material.renewal_at)], progress.is_some(), now);
     // What was refused is tried again with the next change or resync; what failed for another reason soon.
     match applied.failed.into_iter().find(|failure| !failure.is_refusal()) {
         Some(failure) => Err(failure.into_error()),
-        None => Ok(Some(next)),
+        None => Ok(if refused.is_some() { next.min(LOOK_AT_REFUSED) } else { next }),
     }
 }
 
@@ -156,7 +219,7 @@ fn name_taken(taken: &[Taken]) -> Rejection {
     Rejection::of_all(first, problems)
 }
 
-/// Reports a refused object. Nothing that runs is touched.
+/// Reports a refused object of which no earlier spec is remembered, or none that can be put in force any more. Nothing is touched.
 async fn refuse(
     context: &Context,
     edge: &EdgeDeployment,
@@ -175,21 +238,28 @@ async fn refuse(
         configuration_version: "",
         has_upstream: edge.spec.upstream.is_some(),
     };
-    let Report { status, wake_at } = report::rejected(edge, rejection, &fetched.pods, hub, owner.as_ref(), now);
+    let report = report::rejected(edge, rejection, &fetched.pods, hub, owner.as_ref(), now);
+    let Report { status, wake_at } = &report;
     let before = edge.status.clone().unwrap_or_default();
-    for news in report::news::between(&before, &status) {
+    for news in report::news::between(&before, status) {
         context.recorder.send(&edge.object_ref(&()), news, now).await;
     }
-    if report::write(&context.client, edge, &status).await? {
-        tracing::warn!(
-            namespace = key.namespace,
-            deployment = key.deployment,
-            reason = rejection.reason(),
-            "refused: {rejection}"
-        );
+    report::write(&context.client, edge, status).await?;
+    log_refusal(edge, &report, key, rejection);
+    context.metrics.reported(key, status);
+    Ok(next_look(&[*wake_at], false, now).min(LOOK_AT_REFUSED))
+}
+
+/// Once per refusal, not once per look at it.
+fn log_refusal(edge: &EdgeDeployment, report: &Report, key: &HubKey, rejection: &Rejection) {
+    let stalled = |status: &EdgeDeploymentStatus| {
+        let found = status.conditions.iter().find(|condition| condition.type_ == ConditionType::Stalled.as_str())?;
+        Some((found.message.clone(), found.observed_generation))
+    };
+    if edge.status.as_ref().and_then(stalled) != stalled(&report.status) {
+        let HubKey { namespace, deployment } = key;
+        tracing::warn!(namespace, deployment, reason = rejection.reason(), "refused: {rejection}");
     }
-    context.metrics.reported(key, &status);
-    Ok(next_look(&[wake_at], false, now).min(LOOK_AT_REFUSED))
 }
 
 /// What is still to happen, for people.

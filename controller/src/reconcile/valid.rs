@@ -1,5 +1,6 @@
 //! An EdgeDeployment after validation: whoever holds one of these need not check anything again.
 
+use edge_crds::EdgeDeploymentSpec;
 use edge_crds::edge_deployment::{
     DesiredStatus, EnvVar, HubSpec, ImagePullPolicy, KubernetesOptions, MqttUpstream, RestartPolicy, VolumeSpec,
 };
@@ -19,6 +20,10 @@ pub struct ValidDeployment {
     pub namespace: String,
     /// Whose they are.
     pub owner: Owner,
+    /// Generation of the spec that all this comes from.
+    pub generation: i64,
+    /// That spec, to be remembered as the last one that was accepted.
+    pub spec: EdgeDeploymentSpec,
     /// The device.
     pub device: DeviceId,
     /// The place above.

@@ -55,6 +55,8 @@ pub fn validate(edge: &EdgeDeployment, secrets: &BTreeMap<String, Option<Secret>
         names,
         namespace: edge.namespace().unwrap_or_default(),
         owner: Owner { reference },
+        generation: edge.metadata.generation.unwrap_or_default(),
+        spec: edge.spec.clone(),
         device,
         upstream,
         hub: edge.spec.hub.clone(),

@@ -73,6 +73,11 @@ impl Server {
         change(self.0.lock().unwrap().objects.get_mut(path).unwrap());
     }
 
+    /// Removes the object at `path`, as somebody else would.
+    pub(crate) fn remove(&self, path: &str) {
+        self.0.lock().unwrap().objects.remove(path).unwrap();
+    }
+
     /// Every object whose path begins so.
     pub(crate) fn all(&self, prefix: &str) -> Vec<String> {
         self.0.lock().unwrap().objects.keys().filter(|path| path.starts_with(prefix)).cloned().collect()
@@ -88,11 +93,11 @@ impl Server {
         self.0.lock().unwrap().refusals.clear();
     }
 
-    /// What was written since the last call, events left out: method and path.
+    /// What was written since the last call, events and the remembering of specs left out: method and path.
     pub(crate) fn writes(&self) -> Vec<String> {
         self.take()
             .into_iter()
-            .filter(|write| !write.path.starts_with("events"))
+            .filter(|write| !write.path.starts_with("events") && !write.path.starts_with("controllerrevisions"))
             .map(|write| {
                 let trial = if write.query.contains("dryRun") { " (dry run)" } else { "" };
                 format!("{} {}{trial}", write.method, write.path)

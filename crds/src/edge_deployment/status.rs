@@ -60,7 +60,7 @@ pub struct DeploymentStatus {
     /// The generation that was judged.
     pub version: i64,
 
-    /// 200: in force. 400: invalid, nothing was touched. 406: in work. 500: it failed.
+    /// 200: in force. 400: invalid; the generation in `acceptedVersion` stays in force. 406: in work. 500: it failed.
     #[schemars(range(min = 100, max = 599))]
     pub code: i32,
 
@@ -68,6 +68,10 @@ pub struct DeploymentStatus {
     #[serde(default)]
     #[schemars(length(max = 4096))]
     pub description: String,
+
+    /// The newest generation that was accepted. What fails of it is repaired, also while a newer one is refused. Absent: none is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_version: Option<i64>,
 }
 
 /// What was seen of one module.

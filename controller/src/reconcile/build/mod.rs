@@ -1,5 +1,6 @@
 //! Step three, first half: what should exist. Pure; one file per kind of child.
 
+mod accepted;
 mod claims;
 mod container;
 mod hub;
@@ -9,6 +10,7 @@ mod pod;
 mod secrets;
 mod volumes;
 
+pub(super) use accepted::last_accepted;
 pub use hub::CONFIGURATION as HUB_CONFIGURATION;
 pub use pod::{MODULE_CONTAINER, ModulePod, WORKLOAD_CONTAINER, workload_image};
 pub(super) use pod::{own_labels, spec_hash};
@@ -59,7 +61,7 @@ pub fn build(valid: &ValidDeployment, material: &Material, settings: &Settings, 
     let (hub_json, configuration_version) = hub_configuration::hub_json(valid, material, settings);
     let identities = hub_configuration::identities_json(valid, material);
     let configuration_stamp = hub_configuration::stamp(valid, material, &configuration_version);
-    let mut children = vec![account(valid, &valid.names.hub(), None)];
+    let mut children = vec![accepted::revision(valid), account(valid, &valid.names.hub(), None)];
     children.extend(
         valid
             .modules

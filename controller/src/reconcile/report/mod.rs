@@ -4,11 +4,12 @@
 pub mod conditions;
 pub mod modules;
 pub mod news;
+mod refused;
+
+pub use refused::{kept, rejected};
 
 use edge_crds::condition::{self, ConditionType, Finding, Verdict, reason};
-use edge_crds::edge_deployment::{
-    DeploymentStatus, DesiredStatus, EdgeDeploymentStatus, ModuleStatus, RestartPolicy, RouteStatus,
-};
+use edge_crds::edge_deployment::{DeploymentStatus, EdgeDeploymentStatus, RouteStatus};
 use edge_crds::{EdgeDeployment, labels};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -22,8 +23,7 @@ use super::apply::Failure;
 use super::build::Desired;
 use super::child::Owner;
 use super::child::Ownership;
-use super::rejection::Rejection;
-use super::valid::ValidDeployment;
+use super::valid::{ValidDeployment, ValidModule};
 use conditions::{HubView, Judgement};
 use modules::{Seen, Standing, Wanted};
 
@@ -60,25 +60,9 @@ pub struct Findings<'f> {
 
 /// The status of a deployment that is valid.
 pub fn applied(edge: &EdgeDeployment, findings: Findings<'_>, now: Timestamp) -> Report {
-    let Findings { valid, desired, pods, hub, progress, failed } = findings;
     let before = edge.status.clone().unwrap_or_default();
-    let seen: Vec<Seen> = valid
-        .modules
-        .iter()
-        .map(|module| {
-            let name = module.names.name();
-            let remarks = desired.remarks.iter().filter(|(module, _)| module == name).flat_map(|(_, remarks)| remarks);
-            let wanted = Wanted {
-                name,
-                desired: module.desired,
-                policy: module.restart_policy,
-                image: &module.image,
-                remarks: remarks.map(ToString::to_string).collect(),
-                failure: failed.iter().find(|failure| failure.action.module() == Some(name)).map(Failure::sentence),
-            };
-            modules::look(&wanted, pod_named(pods, &valid.owner, module.names.object_name()), now)
-        })
-        .collect();
+    let seen = seen(&findings, now);
+    let Findings { valid, hub, progress, failed, .. } = findings;
     let hub_judged = conditions::hub(hub, &before.conditions, now);
     let modules_judged = conditions::modules(&seen);
     let routes_judged = conditions::routes(hub, generation(edge), &before.conditions);
@@ -116,53 +100,28 @@ pub fn applied(edge: &EdgeDeployment, findings: Findings<'_>, now: Timestamp) ->
     findings.extend(stalled);
     findings.extend(reconciling);
     let routes = routes(edge, &routes_judged, &valid.route_remarks);
-    let status = status(edge, &before, &findings, (code, &description), upstream, &seen, routes, now);
+    let deployment = judged(edge, code, &description, Some(valid.generation));
+    let status = status(edge, &before, &findings, deployment, upstream, &seen, routes, now);
     Report { status, wake_at }
 }
 
-/// The status of a deployment that was refused: what ran before still runs, and is still described.
-pub fn rejected(
-    edge: &EdgeDeployment,
-    rejection: &Rejection,
-    pods: &[Pod],
-    hub: HubView<'_>,
-    owner: Option<&Owner>,
-    now: Timestamp,
-) -> Report {
-    let before = edge.status.clone().unwrap_or_default();
-    let seen: Vec<Seen> = before.modules.iter().map(|module| still(module, pods, owner, now)).collect();
-    let message = rejection.to_string();
-    let (upstream_judged, upstream) = conditions::upstream(hub);
-    let bad = |kind| Finding::new(kind, true, rejection.reason(), message.clone());
-    let mut findings =
-        vec![Finding::new(ConditionType::Ready, false, rejection.reason(), message.clone()), bad(ConditionType::Stalled)];
-    if rejection.reason() == reason::INVALID_ROUTE {
-        findings.push(Finding::new(ConditionType::RoutesAccepted, false, reason::INVALID_ROUTE, message.clone()));
-    }
-    // Only where there was something before is there something to describe.
-    if hub.pod.is_some() {
-        findings.push(conditions::hub(hub, &before.conditions, now).finding);
-    }
-    // Without a link nothing new is known of the upstream; what was said of it last stands.
-    if hub.report.is_some() {
-        findings.push(upstream_judged.finding);
-    }
-    if !seen.is_empty() {
-        findings.push(conditions::modules(&seen).finding);
-    }
-    let routes = edge.spec.routes.iter().map(|route| {
-        let problem = rejection.problems().iter().find(|problem| problem.route.as_deref() == Some(&route.name));
-        let message = problem
-            .map_or_else(|| "waits for the rest of the spec to be corrected".to_owned(), |problem| problem.message.clone());
-        RouteStatus { name: route.name.clone(), accepted: false, message: Some(cut(&message, MAX_ROUTE_MESSAGE_BYTES)) }
-    });
-    let upstream = match (hub.report, &before.upstream) {
-        (None, Some(before)) => before.as_str(),
-        (None, None) => "Unknown",
-        (Some(_), _) => upstream,
+/// The modules, as they are.
+fn seen(findings: &Findings<'_>, now: Timestamp) -> Vec<Seen> {
+    let Findings { valid, desired, pods, failed, .. } = findings;
+    let look = |module: &ValidModule| {
+        let name = module.names.name();
+        let remarks = desired.remarks.iter().filter(|(module, _)| module == name).flat_map(|(_, remarks)| remarks);
+        let wanted = Wanted {
+            name,
+            desired: module.desired,
+            policy: module.restart_policy,
+            image: &module.image,
+            remarks: remarks.map(ToString::to_string).collect(),
+            failure: failed.iter().find(|failure| failure.action.module() == Some(name)).map(Failure::sentence),
+        };
+        modules::look(&wanted, pod_named(pods, &valid.owner, module.names.object_name()), now)
     };
-    let status = status(edge, &before, &findings, (400, &message), upstream, &seen, routes.collect(), now);
-    Report { status, wake_at: seen.iter().filter_map(|seen| seen.wake_at).min() }
+    valid.modules.iter().map(look).collect()
 }
 
 /// The very first status: it says that nothing is known yet, so that nobody takes silence for health.
@@ -172,27 +131,8 @@ pub fn first(edge: &EdgeDeployment, now: Timestamp) -> EdgeDeploymentStatus {
         Finding::new(ConditionType::Ready, Verdict::Unknown, reason::PENDING, "not looked at yet"),
         Finding::new(ConditionType::Reconciling, true, reason::PROGRESSING, "the EdgeDeployment is new"),
     ];
-    status(edge, &before, &findings, (406, "not looked at yet"), "Unknown", &[], Vec::new(), now)
-}
-
-/// A module as the last status had it, seen again.
-fn still(module: &ModuleStatus, pods: &[Pod], owner: Option<&Owner>, now: Timestamp) -> Seen {
-    let pod = owner.zip(module.pod.as_deref()).and_then(|(owner, name)| pod_named(pods, owner, name));
-    let policy = match pod.and_then(|pod| pod.spec.as_ref()?.restart_policy.as_deref()) {
-        Some("Never") => RestartPolicy::Never,
-        Some("OnFailure") => RestartPolicy::OnFailure,
-        _ => RestartPolicy::Always,
-    };
-    let desired = if module.pod.is_some() { DesiredStatus::Running } else { module.desired_status };
-    let wanted = Wanted {
-        name: &module.name,
-        desired,
-        policy,
-        image: module.image.as_deref().unwrap_or_default(),
-        remarks: Vec::new(),
-        failure: None,
-    };
-    modules::look(&wanted, pod, now)
+    let deployment = judged(edge, 406, "not looked at yet", None);
+    status(edge, &before, &findings, deployment, "Unknown", &[], Vec::new(), now)
 }
 
 fn pod_named<'p>(pods: &'p [Pod], owner: &Owner, name: &str) -> Option<&'p Pod> {
@@ -219,7 +159,7 @@ fn status(
     edge: &EdgeDeployment,
     before: &EdgeDeploymentStatus,
     findings: &[Finding],
-    (code, description): (i32, &str),
+    deployment: DeploymentStatus,
     upstream: &str,
     seen: &[Seen],
     routes: Vec<RouteStatus>,
@@ -234,9 +174,19 @@ fn status(
         conditions: condition::update(&before.conditions, findings, generation, &Time(whole_seconds(now))),
         summary: Some(format!("{good}/{total}")),
         upstream: Some(upstream.to_owned()),
-        deployment: Some(DeploymentStatus { version: generation, code, description: cut(description, MAX_DESCRIPTION_BYTES) }),
+        deployment: Some(deployment),
         modules: seen.iter().map(|seen| seen.status.clone()).collect(),
         routes,
+    }
+}
+
+/// How the newest spec was judged, and which generation is the last that was accepted.
+fn judged(edge: &EdgeDeployment, code: i32, description: &str, accepted: Option<i64>) -> DeploymentStatus {
+    DeploymentStatus {
+        version: generation(edge),
+        code,
+        description: cut(description, MAX_DESCRIPTION_BYTES),
+        accepted_version: accepted,
     }
 }
 

@@ -51,7 +51,9 @@ fn the_hub_with_an_upstream() {
 #[test]
 fn everything_else_by_name() {
     let desired = Example::new().build();
-    let all: Vec<_> = Kind::ALL.into_iter().map(|kind| (kind.as_str(), names_of(&desired, kind))).collect();
+    // The hash in the name of the remembered spec changes with every field that the schema gets.
+    let kinds = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Revision);
+    let all: Vec<_> = kinds.map(|kind| (kind.as_str(), names_of(&desired, kind))).collect();
     insta::assert_yaml_snapshot!("names", all);
     for child in &desired.children {
         let is_the_hubs_volume = child.kind == Kind::Claim && child.name() == "line-7-edgehub";

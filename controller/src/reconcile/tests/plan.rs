@@ -9,8 +9,20 @@ use crate::reconcile::child::Kind;
 use crate::reconcile::fetch::Fetched;
 use crate::reconcile::fixture::{Example, now, run, with_state};
 
+/// The plan, without the remembering of the spec that begins each change.
 fn sentences(example: &Example, fetched: &Fetched, now: Timestamp) -> Vec<String> {
-    example.plan(fetched, now).actions.iter().map(Action::sentence).collect()
+    let all = example.plan(fetched, now).actions;
+    all.iter().map(Action::sentence).filter(|sentence| !sentence.contains(Kind::Revision.as_str())).collect()
+}
+
+#[test]
+fn a_changed_spec_is_remembered_first_and_the_old_one_is_forgotten() {
+    let changed = Example::new().with("/modules/0/status", json!("stopped"));
+    let all = changed.plan(&Example::new().running(), now()).actions;
+    let all: Vec<_> = all.iter().map(Action::sentence).collect();
+    assert!(all[0].starts_with("create ControllerRevision line-7-accepted-"), "{all:?}");
+    assert!(all[1].starts_with("delete ControllerRevision line-7-accepted-"), "{all:?}");
+    assert_eq!(all[2..], ["stop tempSensor"]);
 }
 
 fn later(seconds: i64) -> Timestamp {
