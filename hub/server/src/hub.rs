@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use edge_protocol::message::Message;
 use edge_protocol::status::{ConfigurationStatus, HubStatus, UpstreamState, UpstreamStatus};
 use edge_routing::Endpoint;
-use edge_store::{Journal, Offset, QueueName};
+use edge_store::{Destination, Destinations, Journal, Offset, QueueName};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -73,8 +73,8 @@ impl Hub {
         })
     }
 
-    /// The queues that want a message. None: it is dropped, counted here, and still acknowledged, as in IoT Edge.
-    pub(crate) fn targets(&self, message: &Message) -> Vec<QueueName> {
+    /// The endpoints that want a message. None: it is dropped, counted here, and still acknowledged, as in IoT Edge.
+    pub(crate) fn targets(&self, message: &Message) -> Option<Destinations> {
         let active = self.active.load();
         let mut missing = DropReason::no_route;
         let mut targets = Vec::new();
@@ -83,13 +83,14 @@ impl Hub {
                 Endpoint::Upstream if !active.has_upstream => missing = DropReason::no_upstream,
                 // Nobody could ever read it, and its queue would keep the disk from those who can.
                 Endpoint::Input { module, .. } if !active.modules.contains_key(module) => missing = DropReason::no_module,
-                wanted => targets.extend(active.queues.get(wanted).cloned()),
+                wanted => targets.extend(active.queues.get(wanted).cloned().map(Destination::new)),
             }
         }
-        if targets.is_empty() {
+        let destinations = Destinations::new(targets).ok();
+        if destinations.is_none() {
             self.metrics.dropped(missing);
         }
-        targets
+        destinations
     }
 
     /// Changes the status document; subscribers hear of it only if it differs.
@@ -113,7 +114,7 @@ impl Hub {
         let usage = self.journal.usage();
         self.metrics.connected_clients.set(i64::try_from(self.clients.count()).unwrap_or(i64::MAX));
         self.metrics.text(&StoreFigures {
-            queues: usage.queues.iter().map(|queue| (queue.name.to_string(), queue.depth)).collect(),
+            queues: usage.queues.iter().map(|queue| (queue.name(), queue.depth)).collect(),
             used_bytes: usage.bytes_used,
             limit_bytes: usage.bytes_max,
             syncs: usage.syncs,

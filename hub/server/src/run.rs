@@ -302,7 +302,7 @@ fn retire_orphans(hub: &Hub) {
     let active = hub.active.load();
     let is_full = *hub.journal.problem().borrow() == Some(Problem::Full);
     for queue in hub.journal.queues() {
-        let (orphan, reason) = match Endpoint::from_queue_name(queue.name.as_str()) {
+        let (orphan, reason) = match Endpoint::from_queue_name(queue.endpoint.as_str()) {
             Ok(Endpoint::Input { module, .. }) => (!active.modules.contains_key(&module), DropReason::endpoint_removed),
             Ok(Endpoint::Upstream) => (!active.has_upstream && is_full, DropReason::endpoint_removed),
             Err(_) => (true, DropReason::corrupt),
@@ -310,14 +310,14 @@ fn retire_orphans(hub: &Hub) {
         if !orphan {
             continue;
         }
-        match hub.journal.retire(&queue.name) {
+        match hub.journal.retire(&queue.endpoint) {
             Ok(count) => {
-                tracing::warn!(queue = %queue.name, count, "messages were dropped: nobody can ever read them");
+                tracing::warn!(queue = %queue.endpoint, count, "messages were dropped: nobody can ever read them");
                 hub.metrics.dropped_many(reason, count);
-                hub.deliveries.forget(&queue.name);
+                hub.deliveries.forget(&queue.endpoint);
             }
             // The next look will find it again.
-            Err(error) => tracing::debug!(queue = %queue.name, %error, "a queue cannot be retired yet"),
+            Err(error) => tracing::debug!(queue = %queue.endpoint, %error, "a queue cannot be retired yet"),
         }
     }
 }

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use edge_store::{Journal, JournalOptions, QueueName};
+use edge_store::{Destination, Destinations, Journal, JournalOptions};
 
 const PAYLOAD_BYTES: usize = 256;
 /// For each measurement; each is bounded by time, and by the size of the journal.
@@ -61,7 +61,7 @@ fn plain(path: &Path, batch: usize) -> Result<f64, Box<dyn Error>> {
 /// Appends per second with `window` in flight, with all that belongs to it: new segments are created as the backlog grows.
 async fn journal(directory: &Path, window: usize) -> Result<f64, Box<dyn Error>> {
     let (journal, _) = Journal::open(directory, JournalOptions::default())?;
-    let queues: [QueueName; 1] = ["bench".parse()?];
+    let queues = Destinations::from(Destination::new("bench".parse()?));
     let appender = journal.appender();
     let payload = Bytes::from(vec![7; PAYLOAD_BYTES]);
     let mut pending = VecDeque::with_capacity(window);

@@ -8,18 +8,18 @@
 //! - Records are read in the order appended. After a crash, those past the saved cursor are read again; none is skipped. What is
 //!   settled is saved with the next commit, or after 100 ms without one, and then without a sync of its own.
 //! - After a failed append nothing of the same [`Appender`] is accepted until it says so: no record overtakes one tried again.
-//! - Files take no more than `max_bytes`: past it appends are refused with [`AppendError::Full`], and [`Journal::writable`] says when a
+//! - Files take no more than `max_bytes`: past it appends are refused with [`AppendError::Full`], and [`Appender::writable`] says when a
 //!   segment is free again. A queue that nobody reads holds the segments from its first record on, until it is drained or
 //!   [retired](Journal::retire).
 //! - Memory does not grow with the backlog: per segment a count per queue, per reader a chunk and what is in flight.
 //! - Opening takes the same time however much waits: only the newest segment is read as a whole.
 //!
-//! # On disk (little-endian on every host; format 1)
+//! # On disk (little-endian on every host; format 2)
 //! ```text
 //! <dir>/lock        held by the process that has the journal open
 //! <dir>/00017.seg   a slot of `segment_bytes`, filled with zeros when created and used again
 //! header            twice, in sectors of its own: magic "EDGJ" | format | generation | first offset | segment bytes | salt | crc32
-//! record            len | crc32, seeded with generation and salt | offset | unsynced | kind | queues | payload
+//! record            len | crc32, seeded with generation and salt | offset | unsynced | kind | entries in queues | payload
 //! ```
 //! The fields' sizes stand at the top of `segment.rs` and `record.rs`. Every segment begins with a record that lists all
 //! queues, with cursors and next numbers, so an older segment is never needed but for its messages. A segment is used again once all
@@ -49,6 +49,8 @@
 //! - what an earlier use of a segment left in it: never read, nor is a payload that looks like a record. No sender knows the salt.
 //! - unknown format: refused by name and left untouched. We never guess.
 //!
+//! Not yet: priorities and times to live are taken and not looked at; an endpoint is one queue.
+//!
 //! Not here: which queue a message belongs to, retries, expiry, the disk itself ([`disk`](crate::disk), so that tests can pull the plug).
 
 mod appender;
@@ -74,7 +76,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-pub use appender::{AppendError, Appender, MAX_WAITING_BYTES, PendingAppend, WAITING_OVERHEAD_BYTES};
+pub use appender::{AppendError, Appender, BatchRefused, MAX_WAITING_BYTES, PendingAppend, PendingBatch, WAITING_OVERHEAD_BYTES};
 pub use open::{OpenError, Recovery};
 pub use reader::{MAX_UNSETTLED, QueueReader, ReadError, ReaderError, Record};
 pub use usage::{Problem, QueueUsage, Usage};
@@ -85,6 +87,7 @@ use self::ledger::TooManyQueues;
 use self::limits::Limits;
 use self::shared::Shared;
 use self::writer::WriterHandle;
+use crate::destination::{Destination, Destinations, DestinationsError};
 use crate::disk::{Disk, RealDisk};
 use crate::queue::QueueName;
 
@@ -93,8 +96,6 @@ pub type Offset = u64;
 
 /// Largest payload of one record. A message of 256 KiB with its properties fits four times over.
 pub const MAX_PAYLOAD_BYTES: usize = 1024 * 1024;
-/// Most queues that one record may go to.
-pub const MAX_QUEUES_PER_RECORD: usize = 255;
 /// How long to let a disk be that failed, or is full, before trying again.
 pub const DISK_PAUSE: Duration = Duration::from_secs(1);
 
@@ -160,36 +161,16 @@ impl Journal {
         Ok((Self { shared, writer: Arc::new(WriterHandle { requests, room }), limits }, recovery))
     }
 
-    /// Appends one payload for all of `queues`; written once. Returns after the fsync that covers it.
-    pub async fn append(&self, queues: &[QueueName], payload: Bytes) -> Result<(), AppendError> {
-        self.appender().submit(queues, payload).await.await
+    /// Appends one payload for all of `destinations`; written once. Returns after the fsync that covers it.
+    pub async fn append(&self, destinations: &[Destination], payload: Bytes) -> Result<(), AppendError> {
+        let destinations = Destinations::new(destinations.to_vec())
+            .map_err(|DestinationsError { endpoints }| AppendError::DestinationCount { endpoints })?;
+        self.appender().submit(&destinations, payload).await.await
     }
 
     /// One sender's way into the journal, for pipelining.
     pub fn appender(&self) -> Appender {
-        Appender::new(Arc::clone(&self.writer), self.limits.max_payload)
-    }
-
-    /// Waits until an append that failed has a chance: after [`AppendError::Full`], until a segment can be used again;
-    /// after trouble with the disk, for [`DISK_PAUSE`]. Returns at once if there is no problem, or the journal is closed.
-    pub async fn writable(&self) {
-        loop {
-            let mut room = std::pin::pin!(self.shared.room.notified());
-            room.as_mut().enable();
-            let problem = self.shared.problem.borrow().clone();
-            match problem {
-                None => return,
-                Some(Problem::DiskFull | Problem::Disk { .. }) => return tokio::time::sleep(DISK_PAUSE).await,
-                Some(Problem::Full) => {
-                    let ledger = self.shared.ledger();
-                    let can_begin_segment = ledger.files > ledger.segments.len() as u64 || ledger.could_free();
-                    if can_begin_segment || ledger.closed {
-                        return;
-                    }
-                }
-            }
-            room.await;
-        }
+        Appender::new(Arc::clone(&self.writer), Arc::clone(&self.shared), self.limits.max_payload)
     }
 
     /// The reader of `queue`, at its first record not settled. The queue need not exist yet.

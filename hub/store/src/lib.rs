@@ -4,6 +4,7 @@
 //! Everything that touches the disk on behalf of the journal goes through [`disk::Disk`], so that tests can pull the plug.
 
 mod control;
+pub mod destination;
 pub mod disk;
 pub mod journal;
 pub mod queue;
@@ -11,9 +12,10 @@ mod record;
 mod segment;
 pub mod state;
 
+pub use destination::{Destination, Destinations, DestinationsError, Priority};
 pub use journal::{
-    AppendError, Appender, Journal, JournalOptions, Offset, OpenError, PendingAppend, Problem, QueueReader, QueueUsage,
-    ReadError, ReaderError, Record, Recovery, RetireError, Usage,
+    AppendError, Appender, BatchRefused, Journal, JournalOptions, Offset, OpenError, PendingAppend, PendingBatch, Problem,
+    QueueReader, QueueUsage, ReadError, ReaderError, Record, Recovery, RetireError, Usage,
 };
 pub use queue::{QueueName, QueueNameError};
 pub use state::{Opening, StateError, StateStore, Table};

@@ -1,23 +1,27 @@
 //! One record as bytes. Pure: no I/O, no state.
 //!
 //! ```text
-//! len u32 | crc32 u32 | offset u64 | unsynced u16 | kind u8 | destinations u8 | (queue id u32, number u64)* | payload
+//! len u32 | crc32 u32 | offset u64 | unsynced u16 | kind u8 | entries u8 | (queue id u32, number u64, expires u64)* | payload
 //! ```
 //! `len` counts the whole record; the checksum covers everything but itself and starts from the segment's seed, so bytes of an
 //! earlier use of the segment, or bytes that a sender made look like a record, do not pass. `unsynced` says how many records
 //! before this one were not yet synced when it was written: all others were, and that is how a torn tail is told from damage.
-//! `number` counts the records of one queue without gaps, so that each queue knows exactly what it misses.
+//! `number` counts the records of one queue without gaps, so that each queue knows exactly what it misses. `expires` is a time of the
+//! journal's clock in milliseconds, [`NEVER`] for a record that does not.
 
 use crc32fast::Hasher;
 
-use crate::journal::{MAX_PAYLOAD_BYTES, MAX_QUEUES_PER_RECORD, Offset};
+use crate::destination::MAX_DESTINATIONS;
+use crate::journal::{MAX_PAYLOAD_BYTES, Offset};
 
-/// Bytes before the destinations.
+/// Bytes before the entries.
 pub(crate) const FIXED_BYTES: usize = 20;
-/// Bytes of one destination.
-pub(crate) const DESTINATION_BYTES: usize = 12;
-/// Largest record: a message with the largest payload and the most queues.
-pub(crate) const MAX_RECORD_BYTES: usize = FIXED_BYTES + MAX_QUEUES_PER_RECORD * DESTINATION_BYTES + MAX_PAYLOAD_BYTES;
+/// Bytes of one entry.
+pub(crate) const ENTRY_BYTES: usize = 20;
+/// The time at which nothing expires.
+pub(crate) const NEVER: u64 = u64::MAX;
+/// Largest record: a message with the largest payload and the most destinations.
+pub(crate) const MAX_RECORD_BYTES: usize = FIXED_BYTES + MAX_DESTINATIONS * ENTRY_BYTES + MAX_PAYLOAD_BYTES;
 
 /// A queue's id in the journal. Never used twice.
 pub(crate) type QueueId = u32;
@@ -25,7 +29,7 @@ pub(crate) type QueueId = u32;
 /// What a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A payload for its destinations.
+    /// A payload for some queues.
     Message = 1,
     /// All queues with names, next numbers and cursors; the first record of every segment.
     Snapshot = 2,
@@ -52,9 +56,11 @@ impl Kind {
 
 /// A message's place in one of its queues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Destination {
+pub(crate) struct Entry {
     pub(crate) queue: QueueId,
     pub(crate) number: u64,
+    /// When it expires there.
+    pub(crate) expires: u64,
 }
 
 /// A record read from bytes; its checksum was right.
@@ -63,16 +69,18 @@ pub(crate) struct RecordRef<'a> {
     pub(crate) offset: Offset,
     pub(crate) unsynced: u16,
     pub(crate) kind: Kind,
-    destinations: &'a [u8],
+    entries: &'a [u8],
     pub(crate) payload: &'a [u8],
 }
 
 impl RecordRef<'_> {
-    /// The queues it is for.
-    pub(crate) fn destinations(&self) -> impl Iterator<Item = Destination> {
-        self.destinations
-            .chunks_exact(DESTINATION_BYTES)
-            .map(|bytes| Destination { queue: u32_at(bytes, 0), number: u64_at(bytes, 4) })
+    /// Its places in the queues it is for.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry> {
+        self.entries.chunks_exact(ENTRY_BYTES).map(|bytes| Entry {
+            queue: u32_at(bytes, 0),
+            number: u64_at(bytes, 4),
+            expires: u64_at(bytes, 12),
+        })
     }
 
     /// Everything before this offset was on disk when the record was written.
@@ -82,7 +90,7 @@ impl RecordRef<'_> {
 
     /// Bytes of the record.
     pub(crate) fn len(&self) -> usize {
-        FIXED_BYTES + self.destinations.len() + self.payload.len()
+        FIXED_BYTES + self.entries.len() + self.payload.len()
     }
 }
 
@@ -97,31 +105,32 @@ pub(crate) enum Decoded<'a> {
     Bad,
 }
 
-/// Bytes of a record with so many destinations and so large a payload.
-pub(crate) fn encoded_len(destinations: usize, payload: usize) -> usize {
-    FIXED_BYTES + destinations * DESTINATION_BYTES + payload
+/// Bytes of a record with so many entries and so large a payload.
+pub(crate) fn encoded_len(entries: usize, payload: usize) -> usize {
+    FIXED_BYTES + entries * ENTRY_BYTES + payload
 }
 
-/// Appends one record to `out`. The caller keeps to [`MAX_RECORD_BYTES`] and [`MAX_QUEUES_PER_RECORD`].
+/// Appends one record to `out`. The caller keeps to [`MAX_RECORD_BYTES`] and [`MAX_DESTINATIONS`].
 pub(crate) fn encode(
     out: &mut Vec<u8>,
     seed: u32,
     (offset, unsynced): (Offset, u16),
     kind: Kind,
-    destinations: &[Destination],
+    entries: &[Entry],
     payload: &[u8],
 ) {
     let start = out.len();
-    let len = u32::try_from(encoded_len(destinations.len(), payload.len())).unwrap_or(u32::MAX);
+    let len = u32::try_from(encoded_len(entries.len(), payload.len())).unwrap_or(u32::MAX);
     out.extend_from_slice(&len.to_le_bytes());
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&offset.to_le_bytes());
     out.extend_from_slice(&unsynced.to_le_bytes());
     out.push(kind as u8);
-    out.push(u8::try_from(destinations.len()).unwrap_or(u8::MAX));
-    for destination in destinations {
-        out.extend_from_slice(&destination.queue.to_le_bytes());
-        out.extend_from_slice(&destination.number.to_le_bytes());
+    out.push(u8::try_from(entries.len()).unwrap_or(u8::MAX));
+    for entry in entries {
+        out.extend_from_slice(&entry.queue.to_le_bytes());
+        out.extend_from_slice(&entry.number.to_le_bytes());
+        out.extend_from_slice(&entry.expires.to_le_bytes());
     }
     out.extend_from_slice(payload);
     let crc = checksum(&out[start..], seed);
@@ -134,7 +143,7 @@ pub(crate) fn decode(bytes: &[u8], seed: u32) -> Decoded<'_> {
         return Decoded::NeedMore(FIXED_BYTES);
     }
     let Ok(len) = usize::try_from(u32_at(bytes, 0)) else { return Decoded::Bad };
-    let payload_at = FIXED_BYTES + usize::from(bytes[19]) * DESTINATION_BYTES;
+    let payload_at = FIXED_BYTES + usize::from(bytes[19]) * ENTRY_BYTES;
     let Some(kind) = Kind::from_byte(bytes[18]) else { return Decoded::Bad };
     if len < payload_at || len > MAX_RECORD_BYTES {
         return Decoded::Bad;
@@ -150,7 +159,7 @@ pub(crate) fn decode(bytes: &[u8], seed: u32) -> Decoded<'_> {
         offset: u64_at(bytes, 8),
         unsynced: u16::from_le_bytes([bytes[16], bytes[17]]),
         kind,
-        destinations: &bytes[FIXED_BYTES..payload_at],
+        entries: &bytes[FIXED_BYTES..payload_at],
         payload: &bytes[payload_at..],
     })
 }
@@ -192,8 +201,8 @@ mod tests {
 
     fn example(seed: u32) -> Vec<u8> {
         let mut out = Vec::new();
-        let destinations = [Destination { queue: 3, number: 9 }, Destination { queue: 4, number: u64::MAX }];
-        encode(&mut out, seed, (77, 2), Kind::Message, &destinations, b"payload");
+        let entries = [Entry { queue: 3, number: 9, expires: 5 }, Entry { queue: 4, number: u64::MAX, expires: NEVER }];
+        encode(&mut out, seed, (77, 2), Kind::Message, &entries, b"payload");
         out
     }
 
@@ -204,7 +213,10 @@ mod tests {
         assert_eq!((record.offset, record.unsynced, record.kind, record.payload), (77, 2, Kind::Message, &b"payload"[..]));
         assert_eq!(record.len(), bytes.len());
         assert_eq!(record.proves_durable_before(), 75);
-        assert_eq!(record.destinations().map(|d| (d.queue, d.number)).collect::<Vec<_>>(), [(3, 9), (4, u64::MAX)]);
+        assert_eq!(
+            record.entries().map(|entry| (entry.queue, entry.number, entry.expires)).collect::<Vec<_>>(),
+            [(3, 9, 5), (4, u64::MAX, NEVER)]
+        );
     }
 
     #[test]

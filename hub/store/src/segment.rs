@@ -12,7 +12,7 @@ use crate::journal::Offset;
 use crate::record::{u32_at, u64_at};
 
 /// The format this version writes, and the only one it reads.
-pub(crate) const FORMAT: u16 = 1;
+pub(crate) const FORMAT: u16 = 2;
 /// Bytes before the records.
 pub(crate) const HEAD_BYTES: usize = 1024;
 /// Where the records begin.
@@ -150,9 +150,9 @@ mod tests {
     #[test]
     fn another_format_is_named() {
         let mut head = HEADER.encode();
-        head[4] = 2;
-        head[COPY_AT + 4] = 2;
-        assert_eq!(Head::decode(&head), Head::UnknownFormat(2));
+        head[4] = 1;
+        head[COPY_AT + 4] = 1;
+        assert_eq!(Head::decode(&head), Head::UnknownFormat(1));
     }
 
     #[test]

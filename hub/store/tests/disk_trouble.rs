@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use edge_store::journal::DISK_PAUSE;
 use edge_store::{AppendError, Journal, OpenError, Problem, ReadError};
-use support::{DIRECTORY, MemoryDisk, Operation, Process, SMALL, close_and_read, open, queue, texts};
+use support::{DIRECTORY, MemoryDisk, Operation, Process, SMALL, close_and_read, open, queue, texts, to};
 
 /// So large that about ten fill a segment.
 fn payload(number: u32) -> Bytes {
@@ -20,7 +20,7 @@ fn payload(number: u32) -> Bytes {
 }
 
 async fn append(journal: &Journal, number: u32) -> Result<(), AppendError> {
-    journal.append(&[queue("a")], payload(number)).await
+    journal.append(&to(["a"]), payload(number)).await
 }
 
 fn problem(journal: &Journal) -> Option<Problem> {
@@ -155,7 +155,7 @@ async fn a_batch_that_needs_a_second_segment_is_accepted_up_to_the_failure_and_n
     let appender = journal.appender();
     let mut pending = Vec::new();
     for number in 1..30 {
-        pending.push(appender.submit(&[queue("a")], payload(number)).await);
+        pending.push(appender.submit(&to(["a"]), payload(number)).await);
     }
     let mut accepted = 1;
     let mut refused = false;
@@ -206,11 +206,12 @@ async fn a_disk_that_fails_while_opening_is_an_error_that_names_the_file() {
 async fn whoever_waits_for_a_failed_disk_is_let_try_again_after_a_pause() {
     let disk = MemoryDisk::new();
     let (journal, _) = open(&disk);
-    journal.writable().await;
+    let appender = journal.appender();
+    appender.writable().await;
     disk.fail(Operation::Write, 0, ErrorKind::Other);
-    assert!(append(&journal, 0).await.is_err());
+    assert!(appender.submit(&to(["a"]), payload(0)).await.await.is_err());
     let before = tokio::time::Instant::now();
-    journal.writable().await;
+    appender.writable().await;
     assert!(before.elapsed() >= DISK_PAUSE && before.elapsed() < DISK_PAUSE + Duration::from_millis(10));
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use edge_store::{Journal, OpenError, Recovery};
-use support::{DIRECTORY, MemoryDisk, Process, SMALL, close_and_read, open, queue, texts};
+use support::{DIRECTORY, MemoryDisk, Process, SMALL, close_and_read, open, queue, texts, to};
 
 const HEAD_BYTES: usize = 1024;
 
@@ -26,7 +26,7 @@ fn payloads(numbers: impl IntoIterator<Item = u32>) -> Vec<String> {
 async fn append(journal: &Journal, name: &str, numbers: Range<u32>) {
     let appender = journal.appender();
     for number in numbers {
-        appender.submit(&[queue(name)], Bytes::from(payload(number))).await.await.unwrap();
+        appender.submit(&to([name]), Bytes::from(payload(number))).await.await.unwrap();
     }
 }
 
@@ -84,7 +84,7 @@ async fn read_a(disk: &MemoryDisk) -> (Recovery, Vec<String>, u64, u64) {
     let (journal, recovery) = open(disk);
     let records = texts(&close_and_read(&journal, "a").await);
     let usage = journal.usage();
-    let queue = usage.queues.iter().find(|usage| usage.name == queue("a")).unwrap();
+    let queue = usage.queues.iter().find(|usage| usage.endpoint == queue("a")).unwrap();
     assert_eq!(queue.depth, 0, "what is lost does not wait for ever");
     (recovery, records, queue.lost, usage.corrupt_records)
 }
@@ -107,11 +107,11 @@ async fn torn_commit_is_cut_at_its_first_bad_record_and_those_after_it_never_com
     // One commit of several records: they gather while a sync is held.
     let release = disk.hold_syncs();
     let appender = journal.appender();
-    let first = appender.submit(&[queue("a")], Bytes::from(payload(5))).await;
+    let first = appender.submit(&to(["a"]), Bytes::from(payload(5))).await;
     disk.sync_is_held().await;
     let mut commit = Vec::new();
     for number in 6..10 {
-        commit.push(appender.submit(&[queue("a")], Bytes::from(payload(number))).await);
+        commit.push(appender.submit(&to(["a"]), Bytes::from(payload(number))).await);
     }
     release.release();
     first.await.unwrap();
@@ -150,8 +150,8 @@ async fn damage_in_the_last_commit_is_told_from_a_torn_tail_after_an_orderly_end
 
 #[tokio::test]
 async fn bad_checksum_before_the_tail_skips_that_record_and_its_neighbours_are_read() {
-    // The payload, the number, the queue, the kind, the offset, the checksum, the length.
-    for distance in [0, 50, -4, -12, -14, -20, -27, -32, -31, -30] {
+    // The payload, the expiry, the number, the queue, the kind, the offset, the checksum, the length.
+    for distance in [0, 50, -4, -12, -14, -20, -22, -28, -35, -40, -39, -38] {
         let disk = disk_of_killed_process_with(0..10).await;
         flip(&disk, 4, distance);
         let (recovery, records, lost, corrupt) = read_a(&disk).await;
@@ -177,7 +177,7 @@ async fn damage_in_an_older_segment_is_met_when_it_is_read_and_skips_exactly_wha
     let disk = disk_with(0..MANY).await;
     assert_ne!(find(&disk, 50).0, find(&disk, MANY - 1).0, "they are in different segments");
     flip(&disk, 50, 0);
-    flip(&disk, 60, -30);
+    flip(&disk, 60, -38);
     let (recovery, records, lost, corrupt) = read_a(&disk).await;
     assert_eq!(recovery, Recovery { pending: u64::from(MANY), ..Recovery::default() });
     assert_eq!(records, payloads((0..50).chain(51..60).chain(61..MANY)));
@@ -276,12 +276,12 @@ async fn unknown_format_is_refused_by_name_and_left_untouched() {
     let disk = disk_with(0..10).await;
     let (name, _) = find(&disk, 0);
     disk.damage(&name, |bytes| {
-        bytes[4] = 2;
-        bytes[512 + 4] = 2;
+        bytes[4] = 1;
+        bytes[512 + 4] = 1;
     });
     let bytes = disk.bytes(&name);
     let refusal = Journal::open_on(Arc::new(Process::new(&disk)), Path::new(DIRECTORY), SMALL).err();
-    let Some(OpenError::UnknownFormat { file, format: 2 }) = refusal else { panic!("{refusal:?}") };
+    let Some(OpenError::UnknownFormat { file, format: 1 }) = refusal else { panic!("{refusal:?}") };
     assert_eq!(file, Path::new(DIRECTORY).join(&name));
     assert_eq!(disk.bytes(&name), bytes);
 }
@@ -361,14 +361,14 @@ async fn damaged_name_of_a_queue_keeps_its_records_under_another() {
     let disk = disk_of_killed_process_with(0..10).await;
     // The record that names the queue stands between the list of queues and the first message.
     let (name, at) = find(&disk, 0);
-    let name_at = at - 32 - 1;
+    let name_at = at - 40 - 1;
     disk.damage(&name, |bytes| {
         assert_eq!(bytes[name_at], b'a');
         bytes[name_at] = b'b';
     });
     let (journal, recovery) = open(&disk);
     assert_eq!((recovery.pending, recovery.corrupt_records), (10, 1));
-    let names: Vec<_> = journal.queues().into_iter().map(|usage| usage.name.to_string()).collect();
+    let names: Vec<_> = journal.queues().into_iter().map(|usage| usage.name()).collect();
     assert_eq!(names, ["unnamed-1"]);
     assert_eq!(texts(&close_and_read(&journal, "unnamed-1").await), payloads(0..10));
 }
@@ -398,15 +398,15 @@ async fn payload_that_looks_like_a_record_does_not_become_one_when_the_record_ar
     // A sender that knows the format puts a whole segment of another journal's making into its message.
     let other = disk_with(0..3).await;
     let (name, at) = find(&other, 0);
-    let forged = other.bytes(&name)[at - 32..at + 1000].to_vec();
+    let forged = other.bytes(&name)[at - 40..at + 1000].to_vec();
     let disk = MemoryDisk::new();
     let (journal, _) = open(&disk);
     append(&journal, "a", 100..101).await;
-    journal.append(&[queue("a")], Bytes::from([b"[[".to_vec(), forged].concat())).await.unwrap();
+    journal.append(&to(["a"]), Bytes::from([b"[[".to_vec(), forged].concat())).await.unwrap();
     append(&journal, "a", 101..103).await;
     journal.close().await;
     let (name, at) = find(&disk, 0);
-    disk.damage(&name, |bytes| bytes[at - 34] ^= 0xff);
+    disk.damage(&name, |bytes| bytes[at - 42] ^= 0xff);
     let (_, records, lost, _) = read_a(&disk).await;
     assert_eq!((records, lost), (payloads(100..103), 1));
 }

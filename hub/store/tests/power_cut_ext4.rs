@@ -23,7 +23,7 @@ use std::thread;
 use bytes::Bytes;
 use edge_store::disk::{Disk, DiskFile, DiskLock, RealDisk};
 use edge_store::{Journal, JournalOptions};
-use support::{queue, read_to_end};
+use support::{queue, read_to_end, to};
 use tempfile::TempDir;
 
 /// Size of the file system.
@@ -76,7 +76,7 @@ fn append_and_say_what_was_acknowledged() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let appender = journal.appender();
-        let queues = [queue("upstream"), queue("modules/filter/inputs/in")];
+        let queues = to(["upstream", "modules/filter/inputs/in"]);
         let mut pending = VecDeque::new();
         for number in first..first + MOST_APPENDS {
             let mut payload = number.to_le_bytes().to_vec();

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use edge_store::{AppendError, Journal, QueueReader};
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, TestCaseError};
-use support::{MemoryDisk, Operation, close_and_read, open, queue, read_to_end};
+use support::{MemoryDisk, Operation, close_and_read, open, queue, read_to_end, to, to_all};
 
 const QUEUES: [&str; 3] = ["a", "b", "modules/c/inputs/in"];
 
@@ -136,7 +136,7 @@ impl World {
     async fn append(&mut self, count: u8, mask: u8, size: u16) -> Result<(), TestCaseError> {
         let appender = self.journal.appender();
         let names: Vec<_> = (0..QUEUES.len()).filter(|at| mask & (1 << at) != 0).collect();
-        let queues: Vec<_> = names.iter().map(|at| queue(QUEUES[*at])).collect();
+        let queues = to_all(&names.iter().map(|at| QUEUES[*at]).collect::<Vec<_>>());
         let mut pending = Vec::new();
         for _ in 0..count {
             let number = self.next_number;
@@ -264,7 +264,7 @@ impl World {
     async fn power_cut(&mut self, mut seed: u64, during: u8) -> Result<(), TestCaseError> {
         // A batch that nobody waits for: the plug is pulled somewhere in it.
         let appender = self.journal.appender();
-        let queues: Vec<_> = QUEUES.iter().map(|name| queue(name)).collect();
+        let queues = to(QUEUES);
         let mut pending = Vec::new();
         for _ in 0..during {
             let number = self.next_number;
@@ -352,7 +352,7 @@ async fn without_fsync_the_same_check_finds_losses() {
     disk.let_syncs_lie();
     let (journal, _) = open(&disk);
     for number in 0..100 {
-        journal.append(&[queue("a")], payload(number, 100)).await.unwrap();
+        journal.append(&to(["a"]), payload(number, 100)).await.unwrap();
     }
     disk.pull_the_plug(&mut |_| 0);
     let (journal, _) = open(&disk);

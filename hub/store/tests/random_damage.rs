@@ -11,7 +11,7 @@ use bytes::Bytes;
 use edge_store::{Journal, OpenError};
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, TestCaseError};
-use support::{DIRECTORY, MemoryDisk, Process, SMALL, open, queue, read_to_end};
+use support::{DIRECTORY, MemoryDisk, Process, SMALL, open, queue, read_to_end, to};
 
 const QUEUES: [&str; 2] = ["a", "b"];
 /// Enough to fill several segments.
@@ -97,7 +97,7 @@ async fn check(damages: &[Damage], orderly_end: bool) -> Result<(), TestCaseErro
         let mut payload = number.to_le_bytes().to_vec();
         payload.resize(8 + usize::try_from(number * 7 % 900).unwrap(), b'x');
         // "a" gets all, "b" every third.
-        let queues = if number % 3 == 0 { vec![queue("a"), queue("b")] } else { vec![queue("a")] };
+        let queues = if number % 3 == 0 { to(["a", "b"]) } else { to(["a"]) };
         appender.submit(&queues, Bytes::from(payload)).await.await.unwrap();
     }
     if orderly_end {
@@ -116,10 +116,10 @@ async fn check(damages: &[Damage], orderly_end: bool) -> Result<(), TestCaseErro
         Err(error) => return Err(TestCaseError::fail(error.to_string())),
     };
     // What is accepted after damage is as good as ever.
-    journal.append(&[queue("a")], Bytes::from(RECORDS.to_le_bytes().to_vec())).await.unwrap();
+    journal.append(&to(["a"]), Bytes::from(RECORDS.to_le_bytes().to_vec())).await.unwrap();
     journal.close().await;
     for name in QUEUES {
-        let before = journal.queues().into_iter().find(|usage| usage.name == queue(name)).map_or(0, |usage| usage.depth);
+        let before = journal.queues().into_iter().find(|usage| usage.endpoint == queue(name)).map_or(0, |usage| usage.depth);
         let mut reader = journal.reader(&queue(name)).unwrap();
         let records = read_to_end(&mut reader).await;
         let numbers: Vec<_> = records.iter().map(|record| u64::from_le_bytes(record.payload[..8].try_into().unwrap())).collect();
@@ -129,7 +129,7 @@ async fn check(damages: &[Damage], orderly_end: bool) -> Result<(), TestCaseErro
             prop_assert_eq!(record.payload.len(), len);
             prop_assert!(name == "a" || number % 3 == 0);
         }
-        let usage = journal.queues().into_iter().find(|usage| usage.name == queue(name)).unwrap();
+        let usage = journal.queues().into_iter().find(|usage| usage.endpoint == queue(name)).unwrap();
         prop_assert_eq!(usage.depth, 0, "nothing waits for ever");
         prop_assert_eq!(usage.lost + records.len() as u64, before, "each record is found or counted as lost ({:?})", recovery);
     }

@@ -120,7 +120,7 @@ impl Client {
         let left = Duration::from_secs(authenticated.expires.remaining(clock::unix_seconds()));
         let now = Instant::now();
         Self {
-            inbox: Inbox::new(hub.journal.clone(), hub.metrics.waiting_publishes.clone()),
+            inbox: Inbox::new(&hub.journal, hub.metrics.waiting_publishes.clone()),
             status: hub.status.subscribe(),
             generation: hub.generation.subscribe(),
             link,
@@ -243,7 +243,7 @@ impl Client {
             Meaning::Telemetry(telemetry) => telemetry,
             Meaning::Reserved => {
                 tracing::debug!(client = %self.authenticated.identity, "a publish to a $ topic that this version does not know was ignored");
-                self.inbox.push(publish.packet_id, Vec::new(), Bytes::new());
+                self.inbox.push(publish.packet_id, None);
                 return Ok(());
             }
             Meaning::Unknown => {
@@ -258,17 +258,16 @@ impl Client {
             Err(error @ TelemetryError::Bag { .. }) => {
                 tracing::warn!(%error, "a message was dropped");
                 self.hub.metrics.dropped(DropReason::malformed);
-                self.inbox.push(publish.packet_id, Vec::new(), Bytes::new());
+                self.inbox.push(publish.packet_id, None);
                 return Ok(());
             }
             Err(error) => return Err(refused(&error)),
         };
         let id = random::uuid().map_err(|error| End::Storage(error.to_string()))?;
         message.system.stamp(id, date::round_trip(clock::unix_millis()));
-        let queues = self.hub.targets(&message);
-        let record = if queues.is_empty() { Bytes::new() } else { message.encode() };
+        let record = self.hub.targets(&message).map(|destinations| (destinations, message.encode()));
         self.hub.metrics.received.inc();
-        self.inbox.push(publish.packet_id, queues, record);
+        self.inbox.push(publish.packet_id, record);
         Ok(())
     }
 

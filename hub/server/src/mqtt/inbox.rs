@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use edge_store::{AppendError, Appender, Journal, PendingAppend, QueueName};
+use edge_store::{AppendError, Appender, Destinations, Journal, PendingAppend};
 use prometheus_client::metrics::gauge::Gauge;
 
 /// Publishes of one connection that are not durable yet.
@@ -27,8 +27,15 @@ type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 struct Publish {
     packet_id: Option<NonZeroU16>,
-    queues: Arc<[QueueName]>,
-    record: Bytes,
+    /// Where it goes, and what is kept of it; `None`: nowhere.
+    record: Option<(Destinations, Bytes)>,
+}
+
+impl Publish {
+    /// Bytes held for it.
+    fn len(&self) -> usize {
+        self.record.as_ref().map_or(0, |(_, record)| record.len())
+    }
 }
 
 enum Slot {
@@ -40,7 +47,6 @@ enum Slot {
 
 /// See the module.
 pub(crate) struct Inbox {
-    journal: Journal,
     appender: Arc<Appender>,
     waiting: VecDeque<Publish>,
     submitting: Option<(Publish, Boxed<PendingAppend>)>,
@@ -54,10 +60,9 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    pub(crate) fn new(journal: Journal, gauge: Gauge) -> Self {
+    pub(crate) fn new(journal: &Journal, gauge: Gauge) -> Self {
         Self {
             appender: Arc::new(journal.appender()),
-            journal,
             waiting: VecDeque::new(),
             submitting: None,
             pending: VecDeque::new(),
@@ -83,11 +88,12 @@ impl Inbox {
         self.retry.is_some() || !self.refused.is_empty()
     }
 
-    /// Takes a publish. `queues` may be empty: it is then acknowledged in its turn and kept nowhere.
-    pub(crate) fn push(&mut self, packet_id: Option<NonZeroU16>, queues: Vec<QueueName>, record: Bytes) {
+    /// Takes a publish. Without a record it is acknowledged in its turn and kept nowhere.
+    pub(crate) fn push(&mut self, packet_id: Option<NonZeroU16>, record: Option<(Destinations, Bytes)>) {
+        let publish = Publish { packet_id, record };
         self.gauge.inc();
-        self.bytes += record.len();
-        self.waiting.push_back(Publish { packet_id, queues: queues.into(), record });
+        self.bytes += publish.len();
+        self.waiting.push_back(publish);
     }
 
     /// Waits until the next publish is durable and returns its identifier (none at QoS 0). May be dropped at any await.
@@ -108,7 +114,7 @@ impl Inbox {
                     match outcome {
                         Ok(()) if self.refused.is_empty() => {
                             self.gauge.dec();
-                            self.bytes -= publish.record.len();
+                            self.bytes -= publish.len();
                             return Ok(publish.packet_id);
                         }
                         Ok(()) => self.refused.push_back(publish),
@@ -120,7 +126,7 @@ impl Inbox {
                         }
                         Err(error) => {
                             self.gauge.dec();
-                            self.bytes -= publish.record.len();
+                            self.bytes -= publish.len();
                             return Err(error);
                         }
                     }
@@ -151,19 +157,19 @@ impl Inbox {
             return;
         }
         let Some(publish) = self.waiting.pop_front() else { return };
-        if publish.queues.is_empty() {
+        let Some((destinations, record)) = publish.record.clone() else {
             self.pending.push_back((publish, Slot::Nothing));
             return;
-        }
-        let (appender, queues, record) = (Arc::clone(&self.appender), Arc::clone(&publish.queues), publish.record.clone());
-        self.submitting = Some((publish, Box::pin(async move { appender.submit(&queues, record).await })));
+        };
+        let appender = Arc::clone(&self.appender);
+        self.submitting = Some((publish, Box::pin(async move { appender.submit(&destinations, record).await })));
     }
 
     /// Everything submitted has been answered, and some of it was refused: wait until the journal can be written.
     fn retry_when_drained(&mut self) {
         if !self.refused.is_empty() && self.pending.is_empty() && self.submitting.is_none() && self.retry.is_none() {
-            let journal = self.journal.clone();
-            self.retry = Some(Box::pin(async move { journal.writable().await }));
+            let appender = Arc::clone(&self.appender);
+            self.retry = Some(Box::pin(async move { appender.writable().await }));
         }
     }
 }

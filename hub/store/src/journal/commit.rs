@@ -8,18 +8,19 @@ mod rotate;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tracing::info;
 
 use super::Offset;
-use super::appender::{AppendError, Submission};
+use super::appender::{AppendError, Submission, Ticket};
 use super::ledger::{Segment, TooManyQueues};
-use super::run::Run;
+use super::run::{Run, Waiting};
 use super::shared::Shared;
 use super::slots::Slots;
 use crate::control::{self, CursorEntry};
+use crate::destination::Destinations;
 use crate::disk::{DiskFile, DiskLock};
-use crate::queue::QueueName;
-use crate::record::{self, Destination, Kind, QueueId};
+use crate::record::{self, Entry, Kind, NEVER, QueueId};
 
 /// The segment being written.
 pub(crate) struct Tail {
@@ -70,31 +71,56 @@ impl Committer {
         Self { shared, slots, tail, next_generation, salt, offset, synced: offset, unsynced_cursors, run, _lock: lock }
     }
 
-    /// Writes a batch and answers each append in it, in order.
+    /// Writes what was submitted and answers each submission, in order.
     pub(crate) fn commit(&mut self, batch: &mut Vec<Submission>) {
         self.begin_run();
         let mut disk_failure = None;
-        for submission in batch.drain(..) {
-            if submission.is_behind() {
-                submission.refuse(AppendError::Behind);
+        for Submission { records, ticket, .. } in batch.drain(..) {
+            if ticket.is_behind() {
+                ticket.refuse(0, AppendError::Behind);
                 continue;
             }
-            let placed = match &disk_failure {
-                Some(failure) => Err(AppendError::clone(failure)),
-                None => self.place(&submission),
-            };
-            match placed {
-                Ok(()) => self.run.waiting.push(submission),
-                Err(failure) => {
-                    if matches!(failure, AppendError::DiskFull | AppendError::Disk { .. }) {
-                        disk_failure = Some(failure.clone());
-                    }
-                    submission.refuse(failure);
-                }
+            if let Some(failure) = &disk_failure {
+                ticket.refuse(0, AppendError::clone(failure));
+                continue;
             }
+            let refused = self.place_all(&records);
+            if let Some((_, failure)) = &refused {
+                if matches!(failure, AppendError::DiskFull | AppendError::Disk { .. }) {
+                    disk_failure = Some(failure.clone());
+                }
+                // At once, for those of the same sender that follow in this batch.
+                ticket.hold_back(failure);
+            }
+            self.answer_later(ticket, refused);
         }
         // Whom it concerns has been answered with the error.
         let _ = self.flush(false);
+    }
+
+    /// Adds the records of one submission to the run. Returns the index of the first that was refused, and why.
+    fn place_all(&mut self, records: &[(Destinations, Bytes)]) -> Option<(usize, AppendError)> {
+        (self.run.gathered, self.run.durable) = (0, 0);
+        for (index, (destinations, payload)) in records.iter().enumerate() {
+            let placed = if self.run.is_large() { self.flush(false) } else { Ok(()) };
+            match placed.and_then(|()| self.place(destinations, payload)) {
+                Ok(()) => self.run.gathered += 1,
+                // Those before it that were in the run may have been refused with it.
+                Err(failure) => return Some((index.min(self.run.durable + self.run.gathered), failure)),
+            }
+        }
+        None
+    }
+
+    /// Answers a submission now if none of its records waits for the disk, and with the run otherwise.
+    fn answer_later(&mut self, ticket: Ticket, refused: Option<(usize, AppendError)>) {
+        let waits = self.run.gathered > 0;
+        match refused {
+            Some((index, error)) if !waits => ticket.refuse(index, error),
+            None if !waits => ticket.accept(),
+            refused => self.run.waiting.push(Waiting { ticket, durable: self.run.durable, refused }),
+        }
+        (self.run.gathered, self.run.durable) = (0, 0);
     }
 
     /// Has the disk yet to learn of cursors?
@@ -209,63 +235,63 @@ impl Committer {
         (offset, u16::try_from(offset - self.synced).unwrap_or(u16::MAX))
     }
 
-    /// Adds one append to the run, beginning another segment if it does not fit.
-    fn place(&mut self, submission: &Submission) -> Result<(), AppendError> {
-        let mut queues = self.resolve(&submission.queues)?;
-        let ids: Vec<_> = queues.iter().map(|queue| queue.0).collect();
-        if !self.fits(&queues, submission) {
+    /// Adds one record to the run, beginning another segment if it does not fit.
+    fn place(&mut self, destinations: &Destinations, payload: &[u8]) -> Result<(), AppendError> {
+        let mut queues = self.resolve(destinations)?;
+        if !self.fits(&queues, destinations, payload) {
             self.flush(false)?;
+            let ids: Vec<_> = queues.iter().map(|queue| queue.0).collect();
             self.begin_segment(&ids)?;
             // The flush has moved the queues on.
-            queues = self.resolve(&submission.queues)?;
+            queues = self.resolve(destinations)?;
         }
         let Some(seed) = self.tail.as_ref().map(|tail| tail.seed) else { return Err(AppendError::Closed) };
-        for ((id, named, _), name) in queues.iter().zip(&submission.queues) {
+        for ((id, named, _), destination) in queues.iter().zip(destinations.iter()) {
             if !named && !self.run.named.contains(id) {
                 let place = self.next_place();
-                self.run.control(seed, place, Kind::Named, &control::encode_named(*id, name));
+                self.run.control(seed, place, Kind::Named, &control::encode_named(*id, &destination.endpoint));
                 self.run.named.push(*id);
             }
         }
-        let destinations: Vec<_> = queues
+        let entries: Vec<_> = queues
             .iter()
-            .map(|(queue, _, on_disk)| Destination { queue: *queue, number: self.run.next_number(*queue, *on_disk) })
+            .map(|(queue, _, on_disk)| Entry { queue: *queue, number: self.run.next_number(*queue, *on_disk), expires: NEVER })
             .collect();
         let place = self.next_place();
-        self.run.message(seed, place, &destinations, &submission.payload);
+        self.run.message(seed, place, &entries, payload);
         Ok(())
     }
 
     /// Of each queue its id, whether the disk knows its name, and its next number on disk.
-    fn resolve(&self, names: &[QueueName]) -> Result<Vec<(QueueId, bool, u64)>, AppendError> {
+    fn resolve(&self, destinations: &Destinations) -> Result<Vec<(QueueId, bool, u64)>, AppendError> {
         let mut ledger = self.shared.ledger();
-        let mut queues = Vec::with_capacity(names.len());
-        for name in names {
+        let mut queues = Vec::with_capacity(destinations.len());
+        for destination in destinations.iter() {
             let max = ledger.limits.max_queues;
-            let id = ledger.id_or_new(name).map_err(|TooManyQueues| AppendError::TooManyQueues { max })?;
+            let id = ledger.id_or_new(&destination.endpoint).map_err(|TooManyQueues| AppendError::TooManyQueues { max })?;
             let Some(queue) = ledger.queues.get(&id) else { return Err(AppendError::Closed) };
             queues.push((id, queue.named, queue.next_number));
         }
         Ok(queues)
     }
 
-    fn fits(&self, queues: &[(QueueId, bool, u64)], submission: &Submission) -> bool {
+    fn fits(&self, queues: &[(QueueId, bool, u64)], destinations: &Destinations, payload: &[u8]) -> bool {
         if self.tail.is_none() {
             return false;
         }
         let limits = self.shared.ledger().limits;
-        let naming: usize = (queues.iter().zip(&submission.queues))
+        let naming: usize = (queues.iter().zip(destinations.iter()))
             .filter(|((id, named, _), _)| !named && !self.run.named.contains(id))
-            .map(|(_, name)| record::encoded_len(0, 4 + name.as_str().len()))
+            .map(|(_, destination)| record::encoded_len(0, 4 + destination.endpoint.as_str().len()))
             .sum();
-        let bytes = naming + record::encoded_len(queues.len(), submission.payload.len());
+        let bytes = naming + record::encoded_len(queues.len(), payload.len());
         self.run.end() + bytes as u64 <= limits.segment_bytes - limits.reserve
     }
 
     /// Writes and syncs the run and makes true what it says. A run without appends is dropped, unless `even_without_appends`.
     fn flush(&mut self, even_without_appends: bool) -> Result<(), AppendError> {
         let Some(tail) = &mut self.tail else { return Ok(()) };
-        let worth_a_sync = !self.run.waiting.is_empty() || !tail.published || even_without_appends;
+        let worth_a_sync = self.run.has_messages() || !tail.published || even_without_appends;
         let nothing_new = self.run.buffer.is_empty() && self.offset == self.synced;
         if nothing_new {
             return Ok(());
@@ -342,16 +368,20 @@ impl Committer {
         if !freed.is_empty() {
             self.shared.room.notify_waiters();
         }
-        if !self.run.waiting.is_empty() {
+        if self.run.has_messages() {
             self.shared.ledger().full = false;
             if self.shared.problem.borrow().is_some() {
                 info!("the journal accepts appends again");
             }
             self.shared.report(None);
         }
-        for submission in self.run.waiting.drain(..) {
-            submission.accept();
+        for Waiting { ticket, refused, .. } in self.run.waiting.drain(..) {
+            match refused {
+                None => ticket.accept(),
+                Some((index, error)) => ticket.refuse(index, error),
+            }
         }
+        self.run.durable += std::mem::take(&mut self.run.gathered);
         let position = self.run.end();
         self.run.restart(position);
     }

@@ -122,17 +122,17 @@ fn walk(shared: &Shared, fetch: Fetch) -> io::Result<(Fetched, Vec<Damage>)> {
         let expected = scanner.span.offset;
         let found = match scanner.step()? {
             Step::Record(record, position) => {
-                let destination = record.destinations().find(|destination| destination.queue == queue);
-                if let Some(destination) = destination.filter(|d| record.kind == Kind::Message && d.number >= from) {
+                let entry = record.entries().find(|entry| entry.queue == queue);
+                if let Some(entry) = entry.filter(|entry| record.kind == Kind::Message && entry.number >= from) {
                     bytes += record.payload.len();
                     records.push(FetchedRecord {
                         offset: record.offset,
-                        number: destination.number,
+                        number: entry.number,
                         place: Place { generation, position, offset: record.offset },
                         // A copy of its own: a slice would keep the whole chunk in memory as long as one record is in flight.
                         payload: Bytes::copy_from_slice(record.payload),
                     });
-                    if Some(destination.number + 1) == through {
+                    if Some(entry.number + 1) == through {
                         break true;
                     }
                 }

@@ -12,6 +12,7 @@ use tracing::error;
 use super::limits::Limits;
 use super::{Offset, QueueUsage, Usage};
 use crate::control::{Cursor, CursorEntry, Snapshot, SnapshotEntry};
+use crate::destination::Priority;
 use crate::queue::QueueName;
 use crate::record::QueueId;
 
@@ -278,6 +279,11 @@ impl Ledger {
         self.segments.len() > 1 && !self.oldest_is_needed(|queue| queue.cursor)
     }
 
+    /// Is it worth while to try an append again that found no room?
+    pub(crate) fn may_begin_segment(&self) -> bool {
+        self.closed || self.files > self.segments.len() as u64 || self.could_free()
+    }
+
     /// Takes the oldest segment out of use if nobody needs it any more and the disk knows that.
     pub(crate) fn free_oldest(&mut self) -> Option<Segment> {
         (self.segments.len() > 1 && !self.oldest_is_needed(|queue| queue.durable)).then(|| self.segments.pop_front())?
@@ -308,9 +314,15 @@ impl Ledger {
 
     pub(crate) fn queue_usage(&self) -> Vec<QueueUsage> {
         let queues = self.queues.values();
-        let mut usage: Vec<_> =
-            queues.map(|queue| QueueUsage { name: queue.name.clone(), depth: queue.depth(), lost: queue.lost }).collect();
-        usage.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut usage: Vec<_> = queues
+            .map(|queue| QueueUsage {
+                endpoint: queue.name.clone(),
+                priority: Priority::DEFAULT,
+                depth: queue.depth(),
+                lost: queue.lost,
+            })
+            .collect();
+        usage.sort_by(|a, b| (&a.endpoint, a.priority).cmp(&(&b.endpoint, b.priority)));
         usage
     }
 

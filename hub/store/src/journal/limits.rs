@@ -15,8 +15,8 @@ const BLOCK_BYTES: u64 = 4096;
 const MIN_SEGMENTS: u64 = 3;
 /// Most queues. Their list stands at the head of every segment.
 const MAX_QUEUES: u64 = 1024;
-/// Of a record, what is not payload: fixed part and destinations, rounded up.
-const OVERHEAD_BYTES: u64 = 4096;
+/// Of a record, what is not payload: fixed part and entries, rounded up.
+const OVERHEAD_BYTES: u64 = 6144;
 
 /// Limits of one journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -153,6 +153,26 @@ impl QueueReader {
         }
     }
 
+    /// Adds the next records to `records`, waiting for the first if need be: up to `max_records`, and no more once they have
+    /// `max_bytes` of payload. Returns how many they are, at least one. May be dropped and called again at any time without losing a
+    /// record.
+    pub async fn next_batch(
+        &mut self,
+        records: &mut Vec<Record>,
+        max_records: usize,
+        max_bytes: usize,
+    ) -> Result<usize, ReadError> {
+        let first = self.next().await?;
+        let (mut count, mut bytes) = (1, first.payload.len());
+        records.push(first);
+        while count < max_records && bytes < max_bytes {
+            let Some(record) = self.try_next() else { break };
+            (count, bytes) = (count + 1, bytes + record.payload.len());
+            records.push(record);
+        }
+        Ok(count)
+    }
+
     /// The next record, if it is in memory already.
     pub fn try_next(&mut self) -> Option<Record> {
         while !self.window_is_full() {
@@ -176,11 +196,12 @@ impl QueueReader {
     }
 
     /// Marks a record as done with. May come in any order; the cursor moves up to the first record that is not settled.
-    /// An offset that was not handed out, or settled before, is ignored.
-    pub fn settle(&mut self, offset: Offset) {
-        let Ok(at) = self.window.binary_search_by_key(&offset, |handed_out| handed_out.offset) else { return };
+    /// Returns whether it was this call that settled the record: not if it was not handed out, was settled before, or was dropped
+    /// meanwhile and counted as that.
+    pub fn settle(&mut self, offset: Offset) -> bool {
+        let Ok(at) = self.window.binary_search_by_key(&offset, |handed_out| handed_out.offset) else { return false };
         if self.window[at].settled {
-            return;
+            return false;
         }
         self.window[at].settled = true;
         self.unsettled -= 1;
@@ -194,6 +215,12 @@ impl QueueReader {
                 None => self.cursor_past_window(last.offset + 1, last.number + 1),
             });
         }
+        true
+    }
+
+    /// Settles several records; returns how many of them this call settled.
+    pub fn settle_all(&mut self, offsets: impl IntoIterator<Item = Offset>) -> usize {
+        offsets.into_iter().map(|offset| usize::from(self.settle(offset))).sum()
     }
 
     /// Starts again at the first record not settled; those settled out of order are not handed out again.

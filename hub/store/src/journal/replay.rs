@@ -185,12 +185,12 @@ fn is_torn_record(found: &Found, position: u64, offset: Offset) -> io::Result<bo
 fn apply(ledger: &mut Ledger, record: &RecordRef<'_>) -> Vec<Numbers> {
     match record.kind {
         Kind::Message => {
-            let destinations = record.destinations().collect::<Vec<_>>();
-            let numbers = destinations.iter().map(|d| Numbers { queue: d.queue, first: d.number, end: d.number + 1 });
-            for destination in &destinations {
-                keep_unnamed(ledger, destination.queue, record.offset, destination.number);
-                if let Some(queue) = ledger.queues.get_mut(&destination.queue) {
-                    queue.next_number = queue.next_number.max(destination.number + 1);
+            let entries = record.entries().collect::<Vec<_>>();
+            let numbers = entries.iter().map(|entry| Numbers { queue: entry.queue, first: entry.number, end: entry.number + 1 });
+            for entry in &entries {
+                keep_unnamed(ledger, entry.queue, record.offset, entry.number);
+                if let Some(queue) = ledger.queues.get_mut(&entry.queue) {
+                    queue.next_number = queue.next_number.max(entry.number + 1);
                 }
             }
             return numbers.collect();

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
-use super::Problem;
+use super::appender::AppendError;
 use super::ledger::Ledger;
+use super::{DISK_PAUSE, Problem};
 use crate::disk::Disk;
 
 /// Shared by clones, readers and writer.
@@ -27,6 +28,29 @@ impl Shared {
     /// The ledger. A thread that panicked while it held the lock left it whole: nothing is half done across a step that can panic.
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until what an append was refused for may be over.
+    pub(crate) async fn writable_after(&self, refusal: &AppendError) {
+        match refusal {
+            AppendError::Full { .. } => self.room_for_a_segment().await,
+            AppendError::DiskFull | AppendError::Disk { .. } => tokio::time::sleep(DISK_PAUSE).await,
+            // Waiting cannot help, or nothing was wrong.
+            _ => {}
+        }
+    }
+
+    /// Waits until another segment can be begun. Returns at once if the journal is closed.
+    async fn room_for_a_segment(&self) {
+        loop {
+            let mut room = std::pin::pin!(self.room.notified());
+            room.as_mut().enable();
+            let is_full = *self.problem.borrow() == Some(Problem::Full);
+            if !is_full || self.ledger().may_begin_segment() {
+                return;
+            }
+            room.await;
+        }
     }
 
     /// Says what keeps appends from working, if anything does.

@@ -1,5 +1,6 @@
 //! What the journal says of itself: how much it holds, and what keeps it from accepting more.
 
+use crate::destination::Priority;
 use crate::queue::QueueName;
 
 /// What keeps the journal from accepting appends, until one succeeds again.
@@ -19,12 +20,21 @@ pub enum Problem {
 /// One queue and what waits in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueUsage {
-    /// The queue.
-    pub name: QueueName,
+    /// Where its records go.
+    pub endpoint: QueueName,
+    /// How urgent they are.
+    pub priority: Priority,
     /// Records not settled.
     pub depth: u64,
     /// Records that were damaged on disk and could not be handed out, since the journal was opened.
     pub lost: u64,
+}
+
+impl QueueUsage {
+    /// The queue's name: the endpoint's, followed by `_Pri{n}` for priorities other than the default.
+    pub fn name(&self) -> String {
+        format!("{}{}", self.endpoint, self.priority)
+    }
 }
 
 /// How much the journal holds.

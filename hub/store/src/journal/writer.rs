@@ -55,11 +55,13 @@ pub(crate) fn run(mut committer: Committer, requests: &Receiver<Request>) {
             Err(RecvTimeoutError::Disconnected) => break None,
         };
         let mut close = absorb(request, &mut batch, &mut save_cursors_at);
-        let mut bytes: usize = batch.iter().map(|submission| submission.payload.len()).sum();
-        while close.is_none() && bytes < MAX_BATCH_BYTES && batch.len() < MAX_BATCH_RECORDS {
+        let mut bytes: usize = batch.iter().map(|submission| submission.bytes).sum();
+        let mut records: usize = batch.iter().map(|submission| submission.records.len()).sum();
+        while close.is_none() && bytes < MAX_BATCH_BYTES && records < MAX_BATCH_RECORDS {
             let Ok(request) = requests.try_recv() else { break };
             if let Request::Append(submission) = &request {
-                bytes += submission.payload.len();
+                bytes += submission.bytes;
+                records += submission.records.len();
             }
             close = absorb(request, &mut batch, &mut save_cursors_at);
         }

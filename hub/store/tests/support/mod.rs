@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use edge_store::disk::{Disk, DiskFile, DiskLock};
-use edge_store::{Journal, JournalOptions, QueueName, QueueReader, ReadError, Record, Recovery};
+use edge_store::{Destinations, Journal, JournalOptions, QueueName, QueueReader, ReadError, Record, Recovery};
 use tokio::sync::Semaphore;
 
 /// What a disk writes as a whole or not at all.
@@ -386,6 +386,16 @@ impl Disk for Process {
 
 pub fn queue(name: &str) -> QueueName {
     name.parse().unwrap()
+}
+
+/// Endpoints at the default priority, for ever.
+pub fn to<const N: usize>(endpoints: [&str; N]) -> Destinations {
+    to_all(&endpoints)
+}
+
+/// The same, of any number.
+pub fn to_all(endpoints: &[&str]) -> Destinations {
+    Destinations::new(endpoints.iter().map(|name| queue(name).into()).collect()).unwrap()
 }
 
 /// Opens the journal of a disk in memory.

@@ -6,15 +6,17 @@ use tracing::{error, warn};
 
 use super::Committer;
 use crate::journal::appender::AppendError;
+use crate::journal::run::Waiting;
 use crate::journal::usage::Problem;
 
 impl Committer {
     /// A write or sync failed: refuses what waits and abandons the segment at what is synced.
     pub(super) fn fail(&mut self, operation: &'static str, failure: &io::Error) -> AppendError {
         let refusal = self.refusal(operation, failure);
-        for submission in self.run.waiting.drain(..) {
-            submission.refuse(refusal.clone());
+        for Waiting { ticket, durable, .. } in self.run.waiting.drain(..) {
+            ticket.refuse(durable, refusal.clone());
         }
+        self.run.gathered = 0;
         if let Some(tail) = self.tail.take() {
             if tail.published {
                 if let Some(segment) = self.shared.ledger().segments.back_mut() {
