@@ -130,7 +130,10 @@ async fn defaults_are_filled_in_by_the_api_server() {
         let kept =
             judge.keep(&object("line-7", &json!({"modules": [{"name": "a", "image": "a"}], "volumes": [{"name": "v"}]}))).await;
         let spec = &kept.data["spec"];
-        assert_eq!(spec["hub"], json!({"storage": {"retain": true}, "maxClients": 1000, "logLevel": "Info"}));
+        assert_eq!(
+            spec["hub"],
+            json!({"storage": {"retain": true}, "maxClients": 1000, "delivery": {"window": 100}, "logLevel": "Info"})
+        );
         assert_eq!(spec["volumes"][0], json!({"name": "v", "size": "1Gi", "accessModes": ["ReadWriteOnce"]}));
         let module =
             json!({"name": "a", "image": "a", "status": "running", "restartPolicy": "always", "imagePullPolicy": "on-create"});

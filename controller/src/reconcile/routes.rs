@@ -13,8 +13,7 @@ pub(super) fn compile(
     spec: &EdgeDeploymentSpec,
     problems: &mut Vec<Problem>,
 ) -> (Vec<RouteConfiguration>, Vec<(String, String)>) {
-    let routes: Vec<_> =
-        spec.routes.iter().map(|route| RouteConfiguration { name: route.name.clone(), route: route.route.clone() }).collect();
+    let routes: Vec<_> = spec.routes.iter().map(|route| RouteConfiguration::new(&route.name, &route.route)).collect();
     match RouteTable::compile(&routes) {
         Ok(table) => {
             // Modules whose names are no names have their own problem.

@@ -22,6 +22,11 @@ pub struct HubSpec {
     #[schemars(extend("default" = {}))]
     pub storage: HubStorage,
 
+    /// How messages are handed to modules.
+    #[serde(default)]
+    #[schemars(extend("default" = {}))]
+    pub delivery: DeliverySpec,
+
     /// CPU and memory of the hub's container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::resources")]
@@ -75,6 +80,7 @@ impl Default for HubSpec {
     fn default() -> Self {
         Self {
             storage: HubStorage::default(),
+            delivery: DeliverySpec::default(),
             resources: None,
             node_selector: BTreeMap::new(),
             tolerations: Vec::new(),
@@ -85,6 +91,27 @@ impl Default for HubSpec {
             max_clients: default_max_clients(),
             log_level: LogLevel::default(),
         }
+    }
+}
+
+/// How messages are handed to modules.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeliverySpec {
+    /// Messages sent to one client and not yet acknowledged. The rest waits on disk. A larger window is faster for a module that
+    /// acknowledges late, and more is sent again when its connection breaks. Counts for connections made from then on.
+    #[serde(default = "default_window")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub window: i32,
+}
+
+const fn default_window() -> i32 {
+    100
+}
+
+impl Default for DeliverySpec {
+    fn default() -> Self {
+        Self { window: default_window() }
     }
 }
 

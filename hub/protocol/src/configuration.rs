@@ -26,6 +26,12 @@ pub const MAX_ROUTES: usize = 200;
 pub const MAX_IDENTITIES: usize = 1000;
 /// Clients connected at once, unless the configuration says otherwise.
 pub const DEFAULT_MAX_CLIENTS: u32 = 1000;
+/// Deliveries in flight to one client, unless the configuration says otherwise.
+pub const DEFAULT_DELIVERY_WINDOW: u32 = 100;
+/// Most deliveries in flight to one client that may be configured: what they take in memory is multiplied by the number of clients.
+pub const MAX_DELIVERY_WINDOW: u32 = 1000;
+/// Lowest rank that a route may name; those without one come after it.
+pub const MAX_ROUTE_PRIORITY: u8 = 9;
 /// The name of the topic that `$edgeAgent` subscribes to; the hub publishes a [`crate::status::HubStatus`] there.
 pub const STATUS_TOPIC: &str = "$edgehub/status";
 /// Topic of an uplink message where the configuration gives none.
@@ -54,6 +60,12 @@ pub struct HubConfiguration {
     /// Routes, compiled as a whole: one bad route refuses the configuration.
     #[serde(default)]
     pub routes: Vec<RouteConfiguration>,
+    /// What becomes of messages that wait.
+    #[serde(default)]
+    pub store_and_forward: StoreAndForward,
+    /// How messages are handed to clients.
+    #[serde(default)]
+    pub delivery: Delivery,
     /// Bounds that a person may set.
     #[serde(default)]
     pub limits: Limits,
@@ -137,6 +149,43 @@ pub struct RouteConfiguration {
     pub name: String,
     /// `FROM … [WHERE …] INTO …`
     pub route: String,
+    /// 0 (first) to [`MAX_ROUTE_PRIORITY`]: its messages overtake those of others on their way to the same endpoint. Absent: last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u8>,
+    /// Seconds that its messages may wait; 0 or absent: as long as those of routes that say nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_to_live_secs: Option<u32>,
+}
+
+impl RouteConfiguration {
+    /// A route without priority and time to live of its own.
+    pub fn new(name: impl Into<String>, route: impl Into<String>) -> Self {
+        Self { name: name.into(), route: route.into(), priority: None, time_to_live_secs: None }
+    }
+}
+
+/// What becomes of messages that wait.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct StoreAndForward {
+    /// Bytes that the journal may take on disk; absent: 80 % of the file system that holds it, measured at start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
+}
+
+/// How messages are handed to clients.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Delivery {
+    /// Messages sent to one client and not yet acknowledged, 1 to [`MAX_DELIVERY_WINDOW`]; the rest waits on disk. Counts for
+    /// connections made from now on.
+    pub window: u32,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self { window: DEFAULT_DELIVERY_WINDOW }
+    }
 }
 
 /// Bounds that a person may set.
@@ -145,14 +194,11 @@ pub struct RouteConfiguration {
 pub struct Limits {
     /// Clients connected at once; one more is refused with CONNACK 3.
     pub max_clients: u32,
-    /// Bytes that the journal may take on disk; absent: 80 % of the file system that holds it, measured at start.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_journal_bytes: Option<u64>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_clients: DEFAULT_MAX_CLIENTS, max_journal_bytes: None }
+        Self { max_clients: DEFAULT_MAX_CLIENTS }
     }
 }
 

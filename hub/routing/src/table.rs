@@ -35,7 +35,7 @@ impl RouteTable {
         }
         let mut table = Self::default();
         let mut errors = Vec::new();
-        for (index, RouteConfiguration { name, route }) in configured.iter().enumerate() {
+        for (index, RouteConfiguration { name, route, .. }) in configured.iter().enumerate() {
             if !is_route_name(name) {
                 errors.push(Problem::Name.at(name, "", 0));
             } else if configured.iter().take(index).any(|earlier| earlier.name == *name) {
@@ -95,7 +95,7 @@ mod tests {
     use edge_protocol::system_properties::SystemProperties;
 
     fn route(name: &str, route: &str) -> RouteConfiguration {
-        RouteConfiguration { name: name.to_owned(), route: route.to_owned() }
+        RouteConfiguration::new(name, route)
     }
 
     fn message(from: &str, output: Option<&str>) -> Message {

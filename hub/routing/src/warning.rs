@@ -65,7 +65,7 @@ mod tests {
     use edge_protocol::configuration::RouteConfiguration;
 
     fn warned(route: &str, has_upstream: bool) -> Vec<String> {
-        let table = RouteTable::compile(&[RouteConfiguration { name: "r".into(), route: route.into() }]).unwrap();
+        let table = RouteTable::compile(&[RouteConfiguration::new("r", route)]).unwrap();
         let modules = ["sensor", "filter"].map(|name| name.parse().unwrap());
         warnings(&table, &modules, has_upstream).iter().map(ToString::to_string).collect()
     }

@@ -1,7 +1,7 @@
 //! Delivery of one queue to one connected module.
 //!
 //! A task per (connection, queue) reads records in order, hands them to the connection as packets and settles them as the module
-//! acknowledges. The window is the client's: [`IN_FLIGHT_WINDOW`] unacknowledged messages over all its queues; past it the task
+//! acknowledges. The window is the client's: `delivery.window` unacknowledged messages over all its queues; past it the task
 //! waits and the backlog stays on disk.
 //!
 //! # Invariants
@@ -21,8 +21,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use crate::hub::Hub;
 use crate::metrics::{Destination, DropReason};
 
-/// Sent to one client and not yet acknowledged. Past this its deliveries wait on disk.
-pub(crate) const IN_FLIGHT_WINDOW: usize = 100;
 /// Pause before a queue that could not be read is tried again.
 const READ_PAUSE: Duration = Duration::from_secs(1);
 
@@ -67,6 +65,8 @@ pub(crate) struct Task {
     pub(crate) input: Arc<str>,
     pub(crate) queue: QueueName,
     pub(crate) window: Arc<Semaphore>,
+    /// How many places the window has.
+    pub(crate) window_size: usize,
     pub(crate) packets: mpsc::Sender<Delivery>,
 }
 
@@ -80,7 +80,7 @@ impl Task {
                 return;
             }
         };
-        let (settled, mut receipts) = mpsc::channel(IN_FLIGHT_WINDOW);
+        let (settled, mut receipts) = mpsc::channel(self.window_size);
         // A record that waits for its place in the window. Kept here, so that a place is never held by a queue that is empty.
         let mut held = None;
         loop {

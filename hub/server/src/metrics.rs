@@ -159,7 +159,7 @@ impl Metrics {
         );
         r.register(
             "in_flight_deliveries",
-            "Deliveries sent and not yet acknowledged; at most 100 per client",
+            "Deliveries sent and not yet acknowledged; at most delivery.window per client",
             self.in_flight_deliveries.clone(),
         );
         r.register("upstream_connected", "1 while the upstream is reached", self.upstream_connected.clone());

@@ -107,7 +107,9 @@ async fn every_bad_configuration_is_refused_with_the_member_named() {
         (json!({"upstream": {"mqtt": {"url": "mqtt://x", "topic": "a/{nope}"}}}), "upstream.mqtt.topic"),
         (json!({"limits": {"maxClients": 0}}), "limits.maxClients"),
         (json!({"limits": {"maxClient": 1}}), "maxClient"),
-        (json!({"limits": {"maxJournalBytes": 1000}}), "limits.maxJournalBytes"),
+        (json!({"storeAndForward": {"maxBytes": 1000}}), "storeAndForward.maxBytes"),
+        (json!({"delivery": {"window": 0}}), "delivery.window"),
+        (json!({"delivery": {"window": 1001}}), "delivery.window"),
         (json!({"deviceId": "a/b"}), "device id"),
     ] {
         let hub = TestHub::start(&[]).await;

@@ -27,7 +27,7 @@ fn body(n: usize) -> Vec<u8> {
 async fn senders_wait_while_the_journal_is_full_and_everything_arrives_in_order_when_it_is_read() {
     let hub = TestHub::start_with(|hub| {
         hub["routes"] = routes_json(&[SENSOR_TO_FILTER]);
-        hub["limits"]["maxJournalBytes"] = (12 * 1024 * 1024).into();
+        hub["storeAndForward"]["maxBytes"] = (12 * 1024 * 1024).into();
     })
     .await;
     let mut agent = hub.client("$edgeAgent").await;

@@ -37,7 +37,7 @@ impl Hub {
             .collect();
         let routes: Vec<&str> = routes.iter().map(String::as_str).collect();
         let hub = json!({"deviceId": DEVICE, "gatewayHostnames": ["edgehub"], "listeners": {"mqttPlain": {"address": address.to_string()}},
-            "routes": routes_json(&routes), "limits": {"maxJournalBytes": 256 * 1024 * 1024}});
+            "routes": routes_json(&routes), "storeAndForward": {"maxBytes": 256 * 1024 * 1024}});
         let keys: Vec<_> = ["tempSensor", "other", "filter"]
             .map(|module| json!({"moduleId": module, "primaryKey": key(module).expose_base64()}))
             .to_vec();

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use edge_crds::labels::Component;
 use edge_protocol::configuration::{
-    HUB_FILE, HubConfiguration, Identities, Limits, Listeners, ModuleIdentity, MqttUpstream, PlainListener, TlsListener, Upstream,
+    DEFAULT_DELIVERY_WINDOW, Delivery, HUB_FILE, HubConfiguration, Identities, Limits, Listeners, ModuleIdentity, MqttUpstream,
+    PlainListener, StoreAndForward, TlsListener, Upstream,
 };
 use edge_protocol::identity::ModuleName;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -52,10 +53,9 @@ pub(super) fn hub_json(valid: &ValidDeployment, material: &Material, settings: &
             }
         }),
         routes: valid.routes.clone(),
-        limits: Limits {
-            max_clients: u32::try_from(valid.hub.max_clients).unwrap_or(1),
-            max_journal_bytes: journal_bytes(valid),
-        },
+        store_and_forward: StoreAndForward { max_bytes: journal_bytes(valid) },
+        delivery: Delivery { window: u32::try_from(valid.hub.delivery.window).unwrap_or(DEFAULT_DELIVERY_WINDOW) },
+        limits: Limits { max_clients: u32::try_from(valid.hub.max_clients).unwrap_or(1) },
     };
     let identities: Vec<_> = identities(valid, material).modules;
     configuration.version = hash(&(&configuration, identities));

@@ -30,6 +30,8 @@ pub struct Active {
     pub queues: HashMap<Endpoint, QueueName>,
     /// Clients connected at once.
     pub max_clients: u32,
+    /// Messages in flight to one client.
+    pub delivery_window: usize,
     /// Bytes for the journal; read at start.
     pub max_journal_bytes: Option<u64>,
 }

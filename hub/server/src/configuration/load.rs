@@ -11,7 +11,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use edge_mqtt::Endpoint;
 use edge_protocol::configuration::{
-    HUB_FILE, HubConfiguration, IDENTITIES_FILE, Identities, MAX_FILE_BYTES, MAX_IDENTITIES, MAX_ROUTES, MqttUpstream,
+    HUB_FILE, HubConfiguration, IDENTITIES_FILE, Identities, MAX_DELIVERY_WINDOW, MAX_FILE_BYTES, MAX_IDENTITIES, MAX_ROUTES,
+    MqttUpstream,
 };
 use edge_routing::{RouteError, RouteTable};
 use edge_store::JournalOptions;
@@ -133,7 +134,8 @@ pub fn load(directory: &Path) -> Result<Loaded, Error> {
         routes,
         queues,
         max_clients: hub.limits.max_clients,
-        max_journal_bytes: hub.limits.max_journal_bytes,
+        delivery_window: hub.delivery.window as usize,
+        max_journal_bytes: hub.store_and_forward.max_bytes,
     };
     Ok(Loaded { active, certificate, uplink, addresses })
 }
@@ -180,8 +182,15 @@ fn check_bounds(hub: &HubConfiguration, identities: &Identities) -> Result<(), E
     if hub.version.len() > 128 {
         return refuse("version", "longer than 128 bytes".to_owned());
     }
-    if hub.limits.max_journal_bytes.is_some_and(|bytes| bytes < JournalOptions::MIN_BYTES) {
-        return refuse("limits.maxJournalBytes", format!("at least {} bytes are needed", JournalOptions::MIN_BYTES));
+    // Whoever asks for an order or an end that messages would not get must hear of it.
+    if let Some(route) = hub.routes.iter().find(|route| route.priority.is_some() || route.time_to_live_secs.is_some()) {
+        return refuse("routes", format!("{}: priority and timeToLiveSecs are not available in this version", route.name));
+    }
+    if hub.store_and_forward.max_bytes.is_some_and(|bytes| bytes < JournalOptions::MIN_BYTES) {
+        return refuse("storeAndForward.maxBytes", format!("at least {} bytes are needed", JournalOptions::MIN_BYTES));
+    }
+    if !(1..=MAX_DELIVERY_WINDOW).contains(&hub.delivery.window) {
+        return refuse("delivery.window", format!("{} is not 1 to {MAX_DELIVERY_WINDOW}", hub.delivery.window));
     }
     if hub.limits.max_clients == 0 {
         return refuse("limits.maxClients", "0 would let nobody in".to_owned());

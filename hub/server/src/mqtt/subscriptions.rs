@@ -10,7 +10,7 @@ use edge_store::QueueName;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
-use crate::delivery::{self, Delivery, IN_FLIGHT_WINDOW};
+use crate::delivery::{self, Delivery};
 use crate::hub::Hub;
 use crate::session::Session;
 
@@ -33,6 +33,7 @@ pub(crate) struct Deliveries {
     identity: Identity,
     empty_values: EmptyValues,
     window: Arc<Semaphore>,
+    window_size: usize,
     packets: mpsc::Sender<Delivery>,
     tasks: HashMap<QueueName, JoinHandle<()>>,
 }
@@ -42,8 +43,9 @@ impl Deliveries {
     pub(crate) fn new(hub: Arc<Hub>, identity: Identity, empty_values: EmptyValues) -> (Self, mpsc::Receiver<Delivery>) {
         // One place: the window bounds what is in flight, the channel only hands over.
         let (packets, receiver) = mpsc::channel(1);
-        let window = Arc::new(Semaphore::new(IN_FLIGHT_WINDOW));
-        (Self { hub, identity, empty_values, window, packets, tasks: HashMap::new() }, receiver)
+        let window_size = hub.active.load().delivery_window;
+        let window = Arc::new(Semaphore::new(window_size));
+        (Self { hub, identity, empty_values, window, window_size, packets, tasks: HashMap::new() }, receiver)
     }
 
     /// Starts and ends tasks so that they fit the session and the configuration in force.
@@ -66,6 +68,7 @@ impl Deliveries {
                 input: input.into(),
                 queue: queue.clone(),
                 window: Arc::clone(&self.window),
+                window_size: self.window_size,
                 packets: self.packets.clone(),
             };
             self.tasks.insert(queue, tokio::spawn(task.run()));

@@ -80,7 +80,7 @@ impl TestHub {
             "deviceId": DEVICE,
             "gatewayHostnames": ["edgehub"],
             "listeners": {"mqttPlain": {"address": "127.0.0.1:0"}, "metrics": {"address": "127.0.0.1:0"}},
-            "limits": {"maxJournalBytes": 256 * 1024 * 1024},
+            "storeAndForward": {"maxBytes": 256 * 1024 * 1024},
         });
         change(&mut hub);
         write(&self.config().join("hub.json"), &hub);
