@@ -15,7 +15,7 @@ DENY := $(EDGE_CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
 include e2e/cluster/cluster.mk
 
-.PHONY: help check format lint unit generate generated deny test test-e2e test-sdk image demo demo-down sizes
+.PHONY: help check format lint unit generate generated deny test test-e2e test-sdk image demo demo-down sizes bench-hub bench-memory bench-disk
 
 help: ## list the recipes
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -61,3 +61,12 @@ demo-down: ## remove the demo from the cluster
 
 sizes: ## print image size and resident memory of controller, idle hub and sidecar, against their targets
 	@e2e/sizes.sh
+
+bench-hub: ## measure the hub's rates and latencies beside mosquitto's, against their targets; ARGS=--help lists more
+	@e2e/bench/run.sh hub $(ARGS)
+
+bench-memory: ## measure the hub's memory with millions of messages and a thousand clients, against its targets
+	@e2e/bench/run.sh memory $(ARGS)
+
+bench-disk: ## measure the bytes that the hub writes to a block device, against their targets (root)
+	@e2e/bench/run.sh disk $(ARGS)
