@@ -218,6 +218,34 @@ async fn revisions_of_the_hubs_stateful_set_are_not_taken_for_ours() {
 }
 
 #[tokio::test]
+async fn a_secret_that_is_gone_keeps_nothing_else_from_being_repaired() {
+    let server = Server::with(&[LINE]);
+    let secret = |name: &str, data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "plant", "uid": name, "resourceVersion": "1"}, "data": data});
+    server.put(secret("site", json!({"username": "dQ==", "password": "cA=="})));
+    server.put(secret("registry", json!({"password": "cA=="})));
+    change_spec(&server, |spec| {
+        spec["upstream"] = json!({"mqtt": {"url": "mqtt://b", "credentialsSecretRef": {"name": "site"}}});
+        spec["registryCredentials"] =
+            json!([{"name": "r", "address": "r.example", "username": "u", "secretRef": {"name": "registry", "key": "password"}}]);
+    });
+    look(&server).await;
+    bring_the_hub(&server);
+    run_pods(&server);
+    look(&server).await;
+    let pulls = server.get("secrets/line-7-registry").unwrap();
+    server.take();
+    server.remove("secrets/site");
+    server.remove("secrets/registry");
+    server.remove("pods/line-7-filter");
+    look(&server).await;
+    assert_eq!(condition(&server, "Stalled")["reason"], "SecretNotFound");
+    let writes = server.writes();
+    assert!(writes.contains(&"POST pods/line-7-filter".to_owned()), "{writes:?}");
+    assert!(!writes.iter().any(|write| write.contains("tempsensor") || write.starts_with("DELETE")), "{writes:?}");
+    assert_eq!(server.get("secrets/line-7-registry").unwrap()["data"], pulls["data"], "what was made from it stays");
+}
+
+#[tokio::test]
 async fn nothing_is_made_of_a_first_spec_that_is_refused() {
     let server = Server::with(&[LINE]);
     server.change("edgedeployments/line-7", |edge| refuse_the_next(&mut edge["spec"]));

@@ -74,7 +74,8 @@ pub async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result
         report::write(&context.client, &edge, &report::first(&edge, now)).await?;
     }
     let fetched = fetch::fetch(&context.client, &edge).await?;
-    let refused = match prepare(context, &edge, fetched, &key, now).await? {
+    let valid = validate::validate(&edge, &fetched.secrets);
+    let refused = match prepare(context, valid, fetched, &key, now).await? {
         Ok(prepared) => return put_in_force(context, &edge, *prepared, None, &key, now).await.map(Some),
         Err(refused) => *refused,
     };
@@ -82,9 +83,10 @@ pub async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result
     let Refused { rejection, mut fetched } = refused;
     if let Some(accepted) = build::last_accepted(&edge, &fetched.objects) {
         fetched.secrets = fetch::secrets(&context.client, &accepted).await?;
-        match prepare(context, &accepted, fetched, &key, now).await? {
+        let valid = validate::validate_again(&accepted, &fetched.secrets, &fetched.objects);
+        match prepare(context, valid, fetched, &key, now).await? {
             Ok(prepared) => return put_in_force(context, &edge, *prepared, Some(&rejection), &key, now).await.map(Some),
-            // What it needs is no longer there. What is said is what is wrong with the newest.
+            // It cannot be put in force any more. What is said is what is wrong with the newest.
             Err(refused) => fetched = refused.fetched,
         }
     }
@@ -107,15 +109,15 @@ struct Refused {
     fetched: Fetched,
 }
 
-/// Judges the spec of `edge`, and plans what to do about it.
+/// Plans what to do about a spec, unless it was found wanting or is now.
 async fn prepare(
     context: &Context,
-    edge: &EdgeDeployment,
+    valid: Result<ValidDeployment, Rejection>,
     fetched: Fetched,
     key: &HubKey,
     now: Timestamp,
 ) -> Result<Result<Box<Prepared>, Box<Refused>>, Error> {
-    let valid = match validate::validate(edge, &fetched.secrets) {
+    let valid = match valid {
         Ok(valid) => valid,
         Err(rejection) => return Ok(Err(Box::new(Refused { rejection, fetched }))),
     };

@@ -14,6 +14,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Resource, ResourceExt};
 
 use super::child::Owner;
+use super::fetch::Objects;
 use super::rejection::{Problem, Rejection};
 use super::valid::{ValidDeployment, ValidModule, ValidUpstream, ValidVolume};
 use super::{registry, routes};
@@ -26,6 +27,30 @@ pub const OWN_VOLUME_PREFIX: &str = "edge-";
 
 /// Judges `edge`, given the Secrets that it names.
 pub fn validate(edge: &EdgeDeployment, secrets: &BTreeMap<String, Option<Secret>>) -> Result<ValidDeployment, Rejection> {
+    judge(edge, secrets, |_| false).map(|(valid, _)| valid)
+}
+
+/// Judges `edge` with a spec that was accepted before. A Secret that it names and that is gone by now, or of no use, does not
+/// keep the rest of it from being looked after: what was made from it stays as it is.
+pub fn validate_again(
+    edge: &EdgeDeployment,
+    secrets: &BTreeMap<String, Option<Secret>>,
+    objects: &Objects,
+) -> Result<ValidDeployment, Rejection> {
+    let is_about_a_secret = |problem: &Problem| matches!(problem.reason, reason::SECRET_NOT_FOUND | reason::INVALID_SECRET);
+    let (mut valid, forgiven) = judge(edge, secrets, is_about_a_secret)?;
+    if forgiven.iter().any(|problem| problem.field.starts_with(registry::FIELD)) {
+        valid.registry = registry::stored(&valid.names, objects);
+    }
+    Ok(valid)
+}
+
+/// The verdict, and the problems that `lets_pass` does not count.
+fn judge(
+    edge: &EdgeDeployment,
+    secrets: &BTreeMap<String, Option<Secret>>,
+    lets_pass: impl Fn(&Problem) -> bool,
+) -> Result<(ValidDeployment, Vec<Problem>), Rejection> {
     let mut problems = Vec::new();
     let name = edge.name_any();
     let device = edge.device_id().parse::<DeviceId>();
@@ -43,6 +68,7 @@ pub fn validate(edge: &EdgeDeployment, secrets: &BTreeMap<String, Option<Secret>
     let volumes = volumes(edge, &names, &modules, &mut problems);
     let upstream = upstream(edge, secrets, &mut problems);
     let registry = registry::configuration(edge, secrets, &mut problems);
+    let (forgiven, problems) = problems.into_iter().partition(lets_pass);
     Rejection::verdict(problems)?;
     let (Ok(device), Some(mut reference)) = (device, edge.controller_owner_ref(&())) else {
         // An object from the API server has a name and a uid.
@@ -51,7 +77,7 @@ pub fn validate(edge: &EdgeDeployment, secrets: &BTreeMap<String, Option<Secret>
     };
     // `kubectl delete --cascade=foreground` then waits until the children are gone.
     reference.block_owner_deletion = Some(true);
-    Ok(ValidDeployment {
+    let valid = ValidDeployment {
         names,
         namespace: edge.namespace().unwrap_or_default(),
         owner: Owner { reference },
@@ -66,7 +92,8 @@ pub fn validate(edge: &EdgeDeployment, secrets: &BTreeMap<String, Option<Secret>
         route_remarks,
         registry,
         image_pull_secrets: edge.spec.image_pull_secrets.iter().map(|secret| secret.name.clone()).collect(),
-    })
+    };
+    Ok((valid, forgiven))
 }
 
 fn modules(edge: &EdgeDeployment, deployment: &str, problems: &mut Vec<Problem>) -> Vec<ValidModule> {

@@ -9,11 +9,9 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use super::{Part, metadata};
 use crate::reconcile::child::{Child, Kind};
 use crate::reconcile::material::{CA_CERTIFICATE, Material, TLS_CERTIFICATE, TLS_KEY};
+use crate::reconcile::registry::DOCKER_CONFIG;
 use crate::reconcile::valid::ValidDeployment;
 use edge_protocol::configuration::IDENTITIES_FILE;
-
-/// Key of a pull Secret, as the kubelet wants it.
-const DOCKER_CONFIG: &str = ".dockerconfigjson";
 
 /// Who may connect to the hub.
 pub(super) fn hub_identities(valid: &ValidDeployment, identities: Vec<u8>) -> Child {
