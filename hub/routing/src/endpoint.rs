@@ -4,6 +4,8 @@ use std::fmt;
 
 use edge_protocol::identity::ModuleName;
 
+use crate::error::{Problem, quoted};
+
 /// Longest name of an input.
 pub const MAX_INPUT_BYTES: usize = 128;
 
@@ -50,8 +52,58 @@ impl Endpoint {
     }
 }
 
+/// How a route leads to a sink that is a function, in any case.
+const FUNCTION: &str = "BrokeredEndpoint";
+
+impl Endpoint {
+    /// The sink `$upstream`, in any case.
+    pub fn from_system(name: &str) -> Option<Self> {
+        name.eq_ignore_ascii_case(UPSTREAM).then_some(Self::Upstream)
+    }
+
+    /// The sink `function("address")`.
+    pub fn from_function(function: &str, address: &str) -> Result<Self, Problem> {
+        if !Self::is_function(function) {
+            return Err(Problem::expected(FUNCTION, quoted(function)));
+        }
+        Self::from_address(address, &mut Vec::new())
+    }
+
+    pub(crate) fn is_function(name: &str) -> bool {
+        name.eq_ignore_ascii_case(FUNCTION)
+    }
+
+    /// The module and the input of an address.
+    pub(crate) fn from_address(address: &str, doubts: &mut Vec<String>) -> Result<Self, Problem> {
+        let path = address.trim();
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let mut parts = path.split('/');
+        let (Some(modules), Some(module), Some(inputs), Some(input), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(Problem::expected("an endpoint of the form \"/modules/M/inputs/I\"", quoted(address)));
+        };
+        let Ok(module_name) = module.parse::<ModuleName>() else {
+            return Err(Problem::expected("an endpoint's module of 1 to 128 letters, digits, - and _", quoted(module)));
+        };
+        if !is_input_name(input) {
+            return Err(Problem::expected(
+                "an endpoint's input of 1 to 128 bytes without + # and control characters",
+                quoted(input),
+            ));
+        }
+        for (word, found) in [("modules", modules), ("inputs", inputs)] {
+            if word != found {
+                doubts.push(format!("its endpoint has {} where {word} is usual", quoted(found)));
+            }
+        }
+        Ok(Self::Input { module: module_name, input: input.to_owned() })
+    }
+}
+
 /// May it stand in a topic, as one level of it?
-pub(crate) fn is_input_name(text: &str) -> bool {
+fn is_input_name(text: &str) -> bool {
     (1..=MAX_INPUT_BYTES).contains(&text.len()) && !text.contains(|c: char| c.is_control() || matches!(c, '/' | '+' | '#'))
 }
 

@@ -3,6 +3,7 @@
 //! # Source
 //! The tokens of IoT Edge 1.5. Two of its habits surprise, and manifests rely on them: whatever is not an operator or a bracket
 //! belongs to a name, so `a-b` and `m*` are one; and of several readings the longest wins, so `'x'y` is a name, not a string.
+//! The operators `+ - * % || !=` are made of characters of names: they need blanks around them, the others do not.
 //! `/*` begins a comment only if a `*/` follows somewhere; without one it is a slash and a name, as in `/messages/*`.
 
 use crate::error::Problem;
@@ -34,8 +35,8 @@ pub(crate) enum Kind {
     Number,
     /// `true`, `false`, `null` or `undefined`: lower case only.
     Constant,
-    /// Any other character.
-    Symbol(char),
+    /// An operator or a bracket, as far as it is no name; any other character.
+    Symbol,
 }
 
 /// A piece of the route's text.
@@ -60,13 +61,13 @@ impl<'a> Lexer<'a> {
         Self { text, offset: 0, last_comment_end: text.rfind("*/") }
     }
 
-    /// Where the next token begins, or something before it.
-    pub(crate) const fn offset(&self) -> usize {
-        self.offset
+    /// The whole text.
+    pub(crate) const fn text(&self) -> &'a str {
+        self.text
     }
 
     /// What is not yet read.
-    pub(crate) fn rest(&self) -> &'a str {
+    fn rest(&self) -> &'a str {
         self.text.get(self.offset..).unwrap_or_default()
     }
 
@@ -124,7 +125,7 @@ fn read(rest: &str, first: char) -> Option<(Kind, usize)> {
         }
     }
     if run == 0 {
-        return Some((Kind::Symbol(first), first.len_utf8()));
+        return Some((Kind::Symbol, symbol_length(rest, first)));
     }
     if first == '$' {
         let length = rest.find(|c| !is_name_char(c) && !matches!(c, '[' | ']')).unwrap_or(rest.len());
@@ -132,7 +133,15 @@ fn read(rest: &str, first: char) -> Option<(Kind, usize)> {
             return Some((Kind::System, length));
         }
     }
-    Some((word_kind(rest.get(..run).unwrap_or_default()), run))
+    match rest.get(..run).unwrap_or_default() {
+        "!" if rest.starts_with("!=") => Some((Kind::Symbol, 2)),
+        word => Some((word_kind(word), run)),
+    }
+}
+
+/// The length of the operator that begins with `first`, which belongs to no name.
+fn symbol_length(rest: &str, first: char) -> usize {
+    if ["<=", "<>", ">=", "??"].iter().any(|operator| rest.starts_with(operator)) { 2 } else { first.len_utf8() }
 }
 
 /// The length of the string that begins with `quote`, quotes included.
@@ -172,6 +181,8 @@ fn word_kind(word: &str) -> Kind {
     }
     match word {
         "true" | "false" | "null" | "undefined" => Kind::Constant,
+        // `*` is also a part of a source, so it stays a name.
+        "+" | "-" | "%" | "||" => Kind::Symbol,
         word if is_number(word) => Kind::Number,
         _ => Kind::Name,
     }
@@ -230,16 +241,22 @@ mod tests {
         for word in [r#""a 'b' \" \u00e9""#, r"'a/\'b'", "''"] {
             assert_eq!(kind(word), Kind::String, "{word}");
         }
-        assert_eq!(kind("?"), Kind::Symbol('?'));
+        for word in ["?", "??", "<", "<=", "<>", ">", ">=", "=", "!=", "+", "-", "%", "||", "{"] {
+            assert_eq!(kind(word), Kind::Symbol, "{word}");
+        }
+        assert_eq!(tokens("a>=1"), [(Kind::Name, "a"), (Kind::Symbol, ">="), (Kind::Number, "1")]);
+        assert_eq!(tokens("a!='x'"), [(Kind::Name, "a!"), (Kind::Symbol, "="), (Kind::String, "'x'")]);
+        assert_eq!(tokens("a !='x'"), [(Kind::Name, "a"), (Kind::Symbol, "!="), (Kind::String, "'x'")]);
+        assert_eq!(tokens("a = = b"), [(Kind::Name, "a"), (Kind::Symbol, "="), (Kind::Symbol, "="), (Kind::Name, "b")]);
     }
 
     #[test]
     fn a_slash_and_a_star_are_a_comment_only_if_it_ends() {
-        assert_eq!(tokens("/*"), [(Kind::Symbol('/'), "/"), (Kind::Name, "*")]);
+        assert_eq!(tokens("/*"), [(Kind::Symbol, "/"), (Kind::Name, "*")]);
         assert_eq!(tokens("a /* b */ c"), [(Kind::Name, "a"), (Kind::Name, "c")]);
         assert_eq!(tokens("/* 1 *//* 2 */"), []);
-        assert_eq!(tokens("/*/"), [(Kind::Symbol('/'), "/"), (Kind::Name, "*"), (Kind::Symbol('/'), "/")]);
-        assert_eq!(tokens("/messages/* /* all */ x"), [(Kind::Symbol('/'), "/"), (Kind::Name, "messages"), (Kind::Name, "x")]);
+        assert_eq!(tokens("/*/"), [(Kind::Symbol, "/"), (Kind::Name, "*"), (Kind::Symbol, "/")]);
+        assert_eq!(tokens("/messages/* /* all */ x"), [(Kind::Symbol, "/"), (Kind::Name, "messages"), (Kind::Name, "x")]);
     }
 
     #[test]

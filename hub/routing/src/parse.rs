@@ -1,4 +1,4 @@
-//! A route's tokens as source and sink.
+//! A route's tokens as source, condition and sink.
 //!
 //! ```text
 //! route  = [SELECT *] FROM source [WHERE condition] INTO sink
@@ -9,159 +9,121 @@
 //! IoT Edge 1.5. As there, keywords, numbers, `true`, `null` and `$names` are no names, blanks may stand between any two tokens,
 //! and what follows the sink is ignored, which is worth a warning. Of an endpoint's four parts only the module and the input count.
 
-use edge_protocol::identity::ModuleName;
-
-use crate::endpoint::{Endpoint, is_input_name};
-use crate::error::{Problem, quoted, shortened};
-use crate::lex::{Keyword, Kind, Lexer, MAX_ROUTE_BYTES, Token};
+use crate::condition::expression;
+use crate::condition::syntax::Expression;
+use crate::cursor::{Cursor, Misfit};
+use crate::endpoint::Endpoint;
+use crate::error::{Problem, RouteError, quoted};
+use crate::lex::{Keyword, Kind, MAX_ROUTE_BYTES};
 
 const SINK: &str = r#"$upstream or BrokeredEndpoint("/modules/M/inputs/I")"#;
 
-/// A problem, and its byte offset in the text.
-pub(crate) type Misfit = (Problem, usize);
-
 /// A route, read.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Parsed {
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteText<'t> {
     /// `/` and a name, once or more.
-    pub(crate) source: String,
-    pub(crate) endpoint: Endpoint,
+    pub source: String,
+    /// `None`: every message of the source.
+    pub condition: Option<Expression<'t>>,
+    /// The condition as written; `true` without one.
+    pub condition_text: &'t str,
+    /// Where it leads.
+    pub endpoint: Endpoint,
     /// What its author probably did not mean.
     pub(crate) doubts: Vec<String>,
 }
 
+impl<'t> RouteText<'t> {
+    /// Reads one route. What its condition means is not looked at.
+    pub fn read(text: &'t str) -> Result<Self, RouteError> {
+        parse(text).map_err(|(problem, offset)| problem.at("", text, offset))
+    }
+}
+
 /// Reads one route.
-pub(crate) fn parse(text: &str) -> Result<Parsed, Misfit> {
+pub(crate) fn parse(text: &str) -> Result<RouteText<'_>, Misfit> {
     if text.len() > MAX_ROUTE_BYTES {
         return Err((Problem::TooLong { size: text.len() }, 0));
     }
-    let mut parser = Parser { lexer: Lexer::new(text) };
-    let Some(mut first) = parser.lexer.next()? else { return Err((Problem::Empty, 0)) };
-    if first.kind == Kind::Keyword(Keyword::Select) {
-        parser.expect("* after SELECT", |token| token.kind == Kind::Name && token.text == "*")?;
-        first = parser.expect("FROM", |token| token.kind == Kind::Keyword(Keyword::From))?;
+    let mut cursor = Cursor::new(text);
+    match cursor.peek()? {
+        None => return Err((Problem::Empty, 0)),
+        Some(first) if first.is_keyword(Keyword::Select) => {
+            cursor.take()?;
+            cursor.expect("* after SELECT", |token| token.kind == Kind::Name && token.text == "*")?;
+        }
+        Some(_) => {}
     }
-    if first.kind != Kind::Keyword(Keyword::From) {
-        return Err(misfit("FROM", Some(first), 0));
+    cursor.expect("FROM", |token| token.is_keyword(Keyword::From))?;
+    let source = source(&mut cursor)?;
+    let mut condition = None;
+    let mut condition_text = "true";
+    if cursor.peek()?.is_some_and(|token| token.is_keyword(Keyword::Where)) {
+        (condition, condition_text) = self::condition(&mut cursor, text)?;
+    } else if !cursor.peek()?.is_some_and(|token| token.is_keyword(Keyword::Into)) {
+        return Err(cursor.misfit("WHERE or INTO", &["WHERE", "INTO"]));
     }
-    let (source, after_source) = parser.source()?;
-    match after_source {
-        Some(Token { kind: Kind::Keyword(Keyword::Into), .. }) => {}
-        Some(Token { kind: Kind::Keyword(Keyword::Where), offset, .. }) => return Err(parser.condition(offset)),
-        other => return Err(misfit("INTO", other, text.len())),
-    }
+    cursor.take()?;
     let mut doubts = Vec::new();
-    let endpoint = parser.sink(&mut doubts)?;
-    let ignored = parser.lexer.rest().trim();
+    let endpoint = sink(&mut cursor, &mut doubts)?;
+    let ignored = cursor.rest().trim();
     if !ignored.is_empty() {
         doubts.push(format!("everything after its sink is ignored, here {}", quoted(ignored)));
     }
-    Ok(Parsed { source, endpoint, doubts })
+    Ok(RouteText { source, condition, condition_text, endpoint, doubts })
 }
 
-struct Parser<'a> {
-    lexer: Lexer<'a>,
-}
-
-impl<'a> Parser<'a> {
-    /// The next token, if it is what is due.
-    fn expect(&mut self, expected: &'static str, is_due: impl Fn(&Token<'a>) -> bool) -> Result<Token<'a>, Misfit> {
-        match self.lexer.next()? {
-            Some(token) if is_due(&token) => Ok(token),
-            other => Err(misfit(expected, other, self.lexer.offset())),
+/// A path.
+fn source(cursor: &mut Cursor<'_>) -> Result<String, Misfit> {
+    let mut path = String::new();
+    cursor.expect_symbol("a source such as /messages/*", "/")?;
+    loop {
+        let name = cursor.expect("a name or * in the source", |token| token.kind == Kind::Name)?;
+        path.push('/');
+        path.push_str(name.text);
+        if cursor.take_symbol("/")?.is_none() {
+            return Ok(path);
         }
-    }
-
-    fn expect_symbol(&mut self, expected: &'static str, symbol: char) -> Result<Token<'a>, Misfit> {
-        self.expect(expected, |token| token.kind == Kind::Symbol(symbol))
-    }
-
-    /// A path, and the token after it.
-    fn source(&mut self) -> Result<(String, Option<Token<'a>>), Misfit> {
-        let mut path = String::new();
-        self.expect_symbol("a source such as /messages/*", '/')?;
-        loop {
-            let name = self.expect("a name or * in the source", |token| token.kind == Kind::Name)?;
-            path.push('/');
-            path.push_str(name.text);
-            match self.lexer.next()? {
-                Some(Token { kind: Kind::Symbol('/'), .. }) => {}
-                other => return Ok((path, other)),
-            }
-        }
-    }
-
-    /// What is to be said of a condition, whose WHERE is at `offset`.
-    fn condition(&mut self, offset: usize) -> Misfit {
-        match self.lexer.next() {
-            Err(misfit) => misfit,
-            Ok(Some(Token { kind: Kind::Keyword(Keyword::Into), .. }) | None) => {
-                (Problem::Expected { expected: "a condition", found: "none after WHERE".to_owned() }, offset)
-            }
-            Ok(Some(_)) => (Problem::ConditionsNotAvailable, offset),
-        }
-    }
-
-    fn sink(&mut self, doubts: &mut Vec<String>) -> Result<Endpoint, Misfit> {
-        let is_function = |token: &Token<'_>| token.kind == Kind::Name && token.text.eq_ignore_ascii_case("BrokeredEndpoint");
-        let is_upstream = |token: &Token<'_>| token.kind == Kind::System && token.text.eq_ignore_ascii_case("$upstream");
-        let sink = self.expect(SINK, |token| is_function(token) || is_upstream(token))?;
-        if is_upstream(&sink) {
-            return Ok(Endpoint::Upstream);
-        }
-        self.expect_symbol("( after BrokeredEndpoint", '(')?;
-        let address = self.expect("an endpoint in quotes", |token| token.kind == Kind::String)?;
-        self.expect_symbol(") after the endpoint", ')')?;
-        endpoint(address, doubts)
     }
 }
 
-/// The module and the input of an address. As in IoT Edge, what stands between the quotes is taken without unescaping.
-fn endpoint(address: Token<'_>, doubts: &mut Vec<String>) -> Result<Endpoint, Misfit> {
+/// From WHERE to before INTO.
+fn condition<'t>(cursor: &mut Cursor<'t>, text: &'t str) -> Result<(Option<Expression<'t>>, &'t str), Misfit> {
+    let after = cursor.offset();
+    cursor.take()?;
+    match cursor.peek()? {
+        Some(token) if !token.is_keyword(Keyword::Into) => {}
+        _ => return Err((Problem::expected("a condition", "none after WHERE".to_owned()), after)),
+    }
+    let start = cursor.offset();
+    let condition = expression(cursor)?;
+    let end = cursor.taken_to();
+    if !cursor.peek()?.is_some_and(|token| token.is_keyword(Keyword::Into)) {
+        return Err(cursor.misfit("an operator or INTO", crate::condition::OPERATOR_WORDS));
+    }
+    Ok((Some(condition), text.get(start..end).unwrap_or_default()))
+}
+
+fn sink(cursor: &mut Cursor<'_>, doubts: &mut Vec<String>) -> Result<Endpoint, Misfit> {
+    let token = cursor.expect(SINK, |token| {
+        (token.kind == Kind::Name && Endpoint::is_function(token.text))
+            || (token.kind == Kind::System && Endpoint::from_system(token.text).is_some())
+    })?;
+    if let Some(endpoint) = Endpoint::from_system(token.text) {
+        return Ok(endpoint);
+    }
+    cursor.expect_symbol("( after BrokeredEndpoint", "(")?;
+    let address = cursor.expect("an endpoint in quotes", |token| token.kind == Kind::String)?;
+    cursor.expect_symbol(") after the endpoint", ")")?;
+    // As in IoT Edge, what stands between the quotes is taken without unescaping.
     let inner = address.text.get(1..address.text.len().saturating_sub(1)).unwrap_or_default();
-    let path = inner.trim();
-    let path = path.strip_prefix('/').unwrap_or(path);
-    let path = path.strip_suffix('/').unwrap_or(path);
-    let wrong = |expected, found: &str| (Problem::Expected { expected, found: quoted(found) }, address.offset);
-    let mut parts = path.split('/');
-    let (Some(modules), Some(module), Some(inputs), Some(input), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(wrong("an endpoint of the form \"/modules/M/inputs/I\"", inner));
-    };
-    let Ok(module_name) = module.parse::<ModuleName>() else {
-        return Err(wrong("an endpoint's module of 1 to 128 letters, digits, - and _", module));
-    };
-    if !is_input_name(input) {
-        return Err(wrong("an endpoint's input of 1 to 128 bytes without + # and control characters", input));
-    }
-    for (word, found) in [("modules", modules), ("inputs", inputs)] {
-        if word != found {
-            doubts.push(format!("its endpoint has {} where {word} is usual", quoted(found)));
-        }
-    }
-    Ok(Endpoint::Input { module: module_name, input: input.to_owned() })
-}
-
-/// Something else than `expected` is there, or nothing.
-fn misfit(expected: &'static str, found: Option<Token<'_>>, end: usize) -> Misfit {
-    let Some(token) = found else { return (Problem::Expected { expected, found: "the end".to_owned() }, end) };
-    let kind = match token.kind {
-        Kind::Keyword(_) => "the keyword ",
-        Kind::Number => "the number ",
-        Kind::Constant => "the constant ",
-        // Already in quotes.
-        Kind::String => {
-            return (Problem::Expected { expected, found: format!("the string {}", shortened(token.text)) }, token.offset);
-        }
-        Kind::Name | Kind::System | Kind::Symbol(_) => "",
-    };
-    (Problem::Expected { expected, found: format!("{kind}{}", quoted(token.text)) }, token.offset)
+    Endpoint::from_address(inner, doubts).map_err(|problem| (problem, address.offset))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::condition::MAX_NESTING;
     use proptest::prelude::*;
 
     const IN: &str = r#"INTO BrokeredEndpoint("/modules/filter/inputs/in")"#;
@@ -188,7 +150,9 @@ mod tests {
             ("FROM /* INTO brokeredendpoint ( \"modules/filter/inputs/in/\" )", "/*", filter_in()),
             ("FROM /* INTO BROKEREDENDPOINT(\" /modules/filter/inputs/in \")", "/*", filter_in()),
         ] {
-            assert_eq!(parse(text), Ok(Parsed { source: source.into(), endpoint, doubts: Vec::new() }), "{text}");
+            let parsed = parse(text).unwrap();
+            assert_eq!((parsed.source.as_str(), &parsed.endpoint), (source, &endpoint), "{text}");
+            assert_eq!((parsed.condition, parsed.doubts.len()), (None, 0), "{text}");
         }
     }
 
@@ -219,16 +183,39 @@ mod tests {
                 "FROM /messages/modules/$edgeHub/* INTO $upstream",
                 "expected a name or * in the source, found \"$edgeHub\" at column 24",
             ),
-            ("FROM /messages/modules/temp sensor/* INTO $upstream", "expected INTO, found \"sensor\" at column 29"),
-            ("FROM /messages/modules/m:1/* INTO $upstream", "expected INTO, found \":\" at column 25"),
-            ("FROM /messages/modules/filter/* INOT $upstream", "expected INTO, found \"INOT\" at column 33"),
-            ("FROM /messages/*", "expected INTO, found the end at column 17"),
-            ("FROM /* WHERE a = 'x' INTO $upstream", "conditions are not available in this version, found WHERE at column 9"),
+            ("FROM /messages/modules/temp sensor/* INTO $upstream", "expected WHERE or INTO, found \"sensor\" at column 29"),
+            ("FROM /messages/modules/m:1/* INTO $upstream", "expected WHERE or INTO, found \":\" at column 25"),
             (
-                "FROM /*\n  where a = 'x' INTO $upstream",
-                "conditions are not available in this version, found WHERE at line 2, column 3",
+                "FROM /messages/modules/filter/* INOT $upstream",
+                "expected WHERE or INTO, found \"INOT\" at column 33, did you mean INTO?",
             ),
+            ("FROM /messages/*", "expected WHERE or INTO, found the end at column 17"),
+            ("FROM /* WEHRE a = 'x' INTO $upstream", "expected WHERE or INTO, found \"WEHRE\" at column 9, did you mean WHERE?"),
+            (
+                "FROM /*\n  where a == 'x' INTO $upstream",
+                "expected a property, $name, 'text', number, function or (, found \"=\" at line 2, column 12",
+            ),
+            (
+                "FROM /* WHERE a = 'x' ADN b = 'y' INTO $upstream",
+                "expected an operator or INTO, found \"ADN\" at column 23, did you mean AND?",
+            ),
+            (
+                "FROM /* WHERE a = 'x' && b = 'y' INTO $upstream",
+                "expected an operator or INTO, found \"&&\" at column 23, did you mean AND?",
+            ),
+            ("FROM /* WHERE (a = 'x' INTO $upstream", "expected an operator or ), found the keyword \"INTO\" at column 24"),
+            ("FROM /* WHERE a = 'x') INTO $upstream", "expected an operator or INTO, found \")\" at column 22"),
+            ("FROM /* WHERE a = 'x'", "expected an operator or INTO, found the end at column 22"),
+            ("FROM /* WHERE a[0] = 'x' INTO $upstream", "expected an operator or INTO, found \"[\" at column 16"),
+            (
+                "FROM /* WHERE f(1,) INTO $upstream",
+                "expected a property, $name, 'text', number, function or (, found \")\" at column 19",
+            ),
+            ("FROM /* WHERE f(1 2) INTO $upstream", "expected an operator, a comma or ), found the number \"2\" at column 19"),
+            ("FROM /* WHERE {a} = 'x' INTO $upstream", "expected $name after {, found \"a\" at column 16"),
+            ("FROM /* WHERE {$a = 'x' INTO $upstream", "expected } after $name, found \"=\" at column 19"),
             ("FROM /* WHERE INTO $upstream", "expected a condition, found none after WHERE at column 9"),
+            ("FROM /* WHERE", "expected a condition, found none after WHERE at column 9"),
             ("FROM /* INTO", "expected $upstream or BrokeredEndpoint(\"/modules/M/inputs/I\"), found the end at column 13"),
             (
                 "FROM /* INTO upstream",
@@ -304,6 +291,32 @@ mod tests {
     }
 
     #[test]
+    fn conditions_are_read_as_written() {
+        let parsed = parse("FROM /messages WHERE   a = 'x' /* hm */ AND  b > $c   INTO $upstream").unwrap();
+        assert_eq!(parsed.condition_text, "a = 'x' /* hm */ AND  b > $c");
+        assert_eq!(parsed.condition.unwrap().to_string(), "a = 'x' AND b > $c");
+        assert_eq!(parse("FROM /* INTO $upstream").unwrap().condition_text, "true");
+    }
+
+    #[test]
+    fn nesting_is_bounded_and_lists_of_alternatives_are_not() {
+        let route = |condition: &str| format!("FROM /* WHERE {condition} INTO $upstream");
+        let nested = |levels: usize| route(&format!("{}a = 'x'{}", "(".repeat(levels), ")".repeat(levels)));
+        assert!(parse(&nested(MAX_NESTING - 1)).is_ok());
+        let refused = [
+            nested(MAX_NESTING),
+            nested(3_000),
+            route(&format!("{}a", "NOT ".repeat(1_500))),
+            route(&format!("a {} = 'x'", "|| a ".repeat(1_000))),
+            route(&format!("{}a{} = 'x'", "f(".repeat(1_000), ")".repeat(1_000))),
+        ];
+        for text in refused {
+            assert!(matches!(parse(&text), Err((Problem::TooDeep, _))), "{text}");
+        }
+        assert!(parse(&route(&format!("a = 'x' {}", "OR a = 'y' ".repeat(700)))).is_ok());
+    }
+
+    #[test]
     fn a_route_past_the_limit_is_refused_unread() {
         let text = format!("FROM /* {IN}{}", " ".repeat(MAX_ROUTE_BYTES));
         assert!(matches!(parse(&text), Err((Problem::TooLong { .. }, 0))));
@@ -312,7 +325,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_the_parser_panic(text in "\\PC{0,200}", words in prop::collection::vec(
-            prop::sample::select(vec!["FROM", "INTO", "WHERE", "SELECT", "*", "/", "/*", "*/", "$upstream", "BrokeredEndpoint", "(", ")", "\"/modules/m/inputs/i\"", "'", "\"", "\\", "messages", " ", "\n", "é"]), 0..30))
+            prop::sample::select(vec!["FROM", "INTO", "WHERE", "SELECT", "AND", "NOT", "-", "a", "$body.a[0]", "f", ",", "=", "||", "7", "{", "}", "*", "/", "/*", "*/", "$upstream", "BrokeredEndpoint", "(", ")", "\"/modules/m/inputs/i\"", "'", "\"", "\\", "messages", " ", "\n", "é"]), 0..30))
         {
             for text in [text, words.concat(), words.join(" ")] {
                 if let Err((problem, offset)) = parse(&text) {

@@ -7,57 +7,140 @@
 //! # Source
 //! IoT Edge 1.5, which cuts every `*` and `/` off the end of the text before it compares: `/messages/modules/m*` is `…/m`.
 
+use std::fmt;
+
 use edge_protocol::identity::ModuleName;
 use edge_protocol::message::Message;
 use edge_protocol::system_properties::SystemProperty;
 
+use crate::subject::same;
+
 const TWIN_CHANGES: &str = "twinChangeNotifications";
+/// The message type of a change of a twin.
+const TWIN_CHANGE_TYPE: &str = "twinChangeNotification";
 
 /// A compiled source.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Source {
-    levels: Vec<String>,
+pub struct Source {
+    reach: Reach,
     /// Was a `*` cut off the end of a name?
     cut_name: bool,
+    /// Is there a `*` before the end?
+    inner_star: bool,
+}
+
+/// What a source selects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    Everything,
+    TwinChanges,
+    /// Of devices and modules.
+    Telemetry,
+    /// Of any module.
+    Modules,
+    /// Of one.
+    Module(String, Outputs),
+    Nothing,
+}
+
+/// Which outputs of a module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outputs {
+    /// Any, and none.
+    All,
+    /// Any, but none is not enough.
+    Named,
+    /// This one. With a slash in it, it is several levels.
+    One(String),
+}
+
+/// Where a message comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageSource<'m> {
+    /// The hub itself: a twin has changed.
+    TwinChange,
+    /// A leaf device.
+    Device,
+    /// A module.
+    Module {
+        /// Its name.
+        module: &'m str,
+        /// The output that it sent to.
+        output: Option<&'m str>,
+    },
+}
+
+impl<'m> MessageSource<'m> {
+    /// Where this message comes from.
+    pub fn of(message: &'m Message) -> Self {
+        if message.system.get(SystemProperty::MessageType) == Some(TWIN_CHANGE_TYPE) {
+            return Self::TwinChange;
+        }
+        match &message.from.module {
+            Some(module) => Self::Module { module: ModuleName::as_str(module), output: message.output.as_deref() },
+            None => Self::Device,
+        }
+    }
+
+    /// Is it something that a client sent?
+    pub const fn is_telemetry(&self) -> bool {
+        !matches!(self, Self::TwinChange)
+    }
+}
+
+/// The path, with a slash at both ends.
+impl fmt::Display for MessageSource<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TwinChange => write!(f, "/{TWIN_CHANGES}/"),
+            Self::Device => f.write_str("/messages/"),
+            Self::Module { module, output: None } => write!(f, "/messages/modules/{module}/"),
+            Self::Module { module, output: Some(output) } => write!(f, "/messages/modules/{module}/outputs/{output}/"),
+        }
+    }
 }
 
 impl Source {
     /// Compiles a source that the parser has read: `/` and a name, once or more.
-    pub(crate) fn new(path: &str) -> Self {
+    pub fn new(path: &str) -> Self {
         let kept = path.trim_end_matches(['*', '/']);
-        let cut_name = path.get(kept.len()..).is_some_and(|cut| cut.starts_with('*'));
-        Self { levels: kept.split('/').skip(1).map(str::to_owned).collect(), cut_name }
+        let cut_name = path.get(kept.len()..).is_some_and(|cut| cut.starts_with('*')) && !kept.is_empty();
+        let levels: Vec<&str> = kept.split('/').skip(1).collect();
+        Self { reach: Reach::of(&levels), cut_name, inner_star: kept.contains('*') }
     }
 
-    pub(crate) fn selects(&self, message: &Message) -> bool {
-        let mut path = levels_of(message);
-        self.levels.iter().all(|level| path.next().is_some_and(|name| same(level, name)))
+    pub(crate) const fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    /// Does it select a message from there?
+    pub fn selects(&self, source: &MessageSource<'_>) -> bool {
+        match (&self.reach, source) {
+            (Reach::Everything, _)
+            | (Reach::TwinChanges, MessageSource::TwinChange)
+            | (Reach::Telemetry, MessageSource::Device | MessageSource::Module { .. })
+            | (Reach::Modules, MessageSource::Module { .. }) => true,
+            (Reach::Module(wanted, outputs), MessageSource::Module { module, output }) => {
+                same(wanted, module) && outputs.select(*output)
+            }
+            _ => false,
+        }
     }
 
     /// The one module from which it takes messages.
     pub(crate) fn module(&self) -> Option<&str> {
-        match self.levels.as_slice() {
-            [messages, modules, module, ..] if same(messages, "messages") && same(modules, "modules") => Some(module),
+        match &self.reach {
+            Reach::Module(module, _) => Some(module),
             _ => None,
         }
     }
 
     /// What its author probably did not mean.
     pub(crate) fn doubt(&self) -> Option<&'static str> {
-        if self.levels.iter().any(|level| level.contains('*')) {
+        if self.inner_star {
             return Some("its source selects no message: * means something only at the end");
         }
-        let mut levels = self.levels.iter().map(String::as_str);
-        let selects_something = match levels.next() {
-            None => true,
-            Some(first) if same(first, TWIN_CHANGES) => levels.next().is_none(),
-            Some(first) if same(first, "messages") => {
-                levels.next().is_none_or(|level| same(level, "modules"))
-                    && levels.nth(1).is_none_or(|level| same(level, "outputs"))
-            }
-            Some(_) => false,
-        };
-        if !selects_something {
+        if self.reach == Reach::Nothing {
             return Some(
                 "its source selects no message: there are /*, /messages/*, /messages/modules/M/* and /messages/modules/M/outputs/O",
             );
@@ -67,23 +150,45 @@ impl Source {
     }
 }
 
-/// The levels of a message's path.
-fn levels_of(message: &Message) -> impl Iterator<Item = &str> {
-    let is_twin_change = message.system.get(SystemProperty::MessageType) == Some("twinChangeNotification");
-    let module = message.from.module.as_ref().map(ModuleName::as_str).filter(|_| !is_twin_change);
-    let output = message.output.as_deref().filter(|_| module.is_some());
-    let first = if is_twin_change { TWIN_CHANGES } else { "messages" };
-    [Some(first), module.map(|_| "modules"), module, output.map(|_| "outputs")]
-        .into_iter()
-        .flatten()
-        // An output with a slash in its name counts as two levels, as it would in the text of the path.
-        .chain(output.into_iter().flat_map(|output| output.split('/')))
+impl Reach {
+    fn of(levels: &[&str]) -> Self {
+        let (first, rest) = match levels {
+            [] => return Self::Everything,
+            [first, rest @ ..] => (*first, rest),
+        };
+        if same(first, TWIN_CHANGES) && rest.is_empty() {
+            return Self::TwinChanges;
+        }
+        match rest {
+            _ if !same(first, "messages") => Self::Nothing,
+            [] => Self::Telemetry,
+            [modules, ..] if !same(modules, "modules") => Self::Nothing,
+            [_] => Self::Modules,
+            [_, module] => Self::Module((*module).to_owned(), Outputs::All),
+            [_, _, outputs, ..] if !same(outputs, "outputs") => Self::Nothing,
+            [_, module, _] => Self::Module((*module).to_owned(), Outputs::Named),
+            [_, module, _, output @ ..] => Self::Module((*module).to_owned(), Outputs::One(output.join("/"))),
+        }
+    }
 }
 
-/// Equal but for case. Names are ASCII almost always, so the slow way is rarely taken.
-fn same(a: &str, b: &str) -> bool {
-    a.eq_ignore_ascii_case(b)
-        || (!a.is_ascii() && !b.is_ascii() && a.chars().flat_map(char::to_lowercase).eq(b.chars().flat_map(char::to_lowercase)))
+impl Outputs {
+    pub(crate) fn select(&self, output: Option<&str>) -> bool {
+        match (self, output) {
+            (Self::All, _) | (Self::Named, Some(_)) => true,
+            (Self::One(wanted), Some(output)) => {
+                // An output with a slash in its name counts as several levels, as it would in the text of the path.
+                same(wanted, output) || (output.contains('/') && begins_with(output, wanted))
+            }
+            (_, None) => false,
+        }
+    }
+}
+
+/// Does the path begin with these levels?
+fn begins_with(path: &str, levels: &str) -> bool {
+    let mut path = path.split('/');
+    levels.split('/').all(|level| path.next().is_some_and(|name| same(level, name)))
 }
 
 #[cfg(test)]
@@ -137,7 +242,7 @@ mod tests {
             ("/twinchangenotifications/*", [false, false, false, true]),
         ] {
             let source = Source::new(path);
-            let selected = [&device, &module, &output, &twin].map(|message| source.selects(message));
+            let selected = [&device, &module, &output, &twin].map(|message| source.selects(&MessageSource::of(message)));
             assert_eq!(selected, expected, "{path}");
             // Whatever selects nothing is doubted, unless only this name is not there.
             if !selected.contains(&true) && !path.contains("/Filt") {
@@ -149,14 +254,14 @@ mod tests {
     #[test]
     fn an_output_with_a_slash_counts_as_two_levels() {
         let message = message("edge/m", Some("a/B"));
-        assert!(Source::new("/messages/modules/m/outputs/a/*").selects(&message));
-        assert!(Source::new("/messages/modules/m/outputs/a/b").selects(&message));
-        assert!(!Source::new("/messages/modules/m/outputs/b").selects(&message));
+        assert!(Source::new("/messages/modules/m/outputs/a/*").selects(&MessageSource::of(&message)));
+        assert!(Source::new("/messages/modules/m/outputs/a/b").selects(&MessageSource::of(&message)));
+        assert!(!Source::new("/messages/modules/m/outputs/b").selects(&MessageSource::of(&message)));
     }
 
     #[test]
     fn case_does_not_matter_in_any_script() {
-        assert!(Source::new("/messages/modules/m/outputs/ÜBER").selects(&message("edge/m", Some("über"))));
+        assert!(Source::new("/messages/modules/m/outputs/ÜBER").selects(&MessageSource::of(&message("edge/m", Some("über")))));
     }
 
     #[test]

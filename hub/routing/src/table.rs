@@ -1,75 +1,175 @@
 //! Compiled routes.
+//!
+//! The table knows beforehand which routes can take a message of each module, so that a message is held against few of many. Those
+//! of one endpoint stand together, the most urgent first: the first that takes the message decides, and the others are passed over.
+
+use std::time::Duration;
 
 use edge_protocol::configuration::{MAX_ROUTES, RouteConfiguration};
 use edge_protocol::identity::MAX_NAME_BYTES;
 use edge_protocol::message::Message;
 
+use crate::body::Paths;
+use crate::candidates::Candidates;
+use crate::condition::{Context, Node, Truth, Type, check};
+use crate::cursor::Misfit;
 use crate::endpoint::Endpoint;
 use crate::error::{Problem, RouteError};
-use crate::parse;
-use crate::source::Source;
+use crate::parse::{self, RouteText};
+use crate::priority::Priority;
+use crate::selection::{Destination, Selected, Selection};
+use crate::source::{MessageSource, Reach, Source};
+
+/// A route as it is configured.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteDefinition<'d> {
+    /// Unique among the routes.
+    pub name: &'d str,
+    /// `FROM … [WHERE …] INTO …`
+    pub text: &'d str,
+    /// 0 to [`Priority::LOWEST`]; `None`: after all of those.
+    pub priority: Option<u8>,
+    /// How long its messages are kept; `None` and zero: as long as the hub keeps messages by default.
+    pub time_to_live: Option<Duration>,
+}
+
+impl<'d> From<&'d RouteConfiguration> for RouteDefinition<'d> {
+    fn from(configured: &'d RouteConfiguration) -> Self {
+        // No `..`: a new member is not to be ignored here.
+        let RouteConfiguration { name, route, priority, time_to_live_secs } = configured;
+        let time_to_live = time_to_live_secs.map(|seconds| Duration::from_secs(seconds.into()));
+        Self { name, text: route, priority: *priority, time_to_live }
+    }
+}
 
 /// All routes of one configuration; immutable, replaced as a whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct RouteTable {
     routes: Vec<Route>,
     /// Each endpoint once, in the order in which routes name them.
     endpoints: Vec<Endpoint>,
+    /// Each destination once, in the order in which routes name them.
+    destinations: Vec<Destination>,
+    candidates: Candidates,
+    paths: Paths,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Route {
     pub(crate) name: String,
     pub(crate) source: Source,
+    /// `None`: it takes whatever its source selects.
+    condition: Option<(Node, Type)>,
     /// Index in [`RouteTable::endpoints`].
     endpoint: usize,
+    /// Index in [`RouteTable::destinations`].
+    destination: usize,
     /// What its author probably did not mean.
     pub(crate) doubts: Vec<String>,
 }
 
 impl RouteTable {
     /// Compiles every route, or says of each bad one what is wrong with it: nothing is compiled by halves.
-    pub fn compile(configured: &[RouteConfiguration]) -> Result<Self, Vec<RouteError>> {
-        if let Some(first_over) = configured.get(MAX_ROUTES) {
-            return Err(vec![Problem::TooMany { count: configured.len() }.at(&first_over.name, "", 0)]);
+    pub fn compile<'d, R: Into<RouteDefinition<'d>>>(routes: impl IntoIterator<Item = R>) -> Result<Self, Vec<RouteError>> {
+        Self::compile_with_default(routes, None)
+    }
+
+    /// The same; `default` is how long messages are kept whose route does not say it, `None` for ever. It decides between routes
+    /// that lead to one endpoint with one priority: the longest time counts.
+    pub fn compile_with_default<'d, R: Into<RouteDefinition<'d>>>(
+        routes: impl IntoIterator<Item = R>,
+        default: Option<Duration>,
+    ) -> Result<Self, Vec<RouteError>> {
+        let definitions: Vec<RouteDefinition<'d>> = routes.into_iter().map(Into::into).collect();
+        if let Some(first_over) = definitions.get(MAX_ROUTES) {
+            return Err(vec![Problem::TooMany { count: definitions.len() }.at(first_over.name, "", 0)]);
         }
         let mut table = Self::default();
         let mut errors = Vec::new();
-        for (index, RouteConfiguration { name, route, .. }) in configured.iter().enumerate() {
+        for (index, definition) in definitions.iter().enumerate() {
+            let RouteDefinition { name, text, .. } = *definition;
+            let mut refuse = |(problem, offset): Misfit| errors.push(problem.at(name, text, offset));
             if !is_route_name(name) {
-                errors.push(Problem::Name.at(name, "", 0));
-            } else if configured.iter().take(index).any(|earlier| earlier.name == *name) {
-                errors.push(Problem::DuplicateName.at(name, "", 0));
+                refuse((Problem::Name, 0));
+            } else if definitions.iter().take(index).any(|earlier| earlier.name == name) {
+                refuse((Problem::DuplicateName, 0));
             }
-            match parse::parse(route) {
-                Ok(parsed) => table.add(name, parsed),
-                Err((problem, offset)) => errors.push(problem.at(name, route, offset)),
+            if let Err(problems) = table.add(definition) {
+                problems.into_iter().for_each(refuse);
             }
         }
-        if errors.is_empty() { Ok(table) } else { Err(errors) }
-    }
-
-    fn add(&mut self, name: &str, parsed: parse::Parsed) {
-        let parse::Parsed { source, endpoint, doubts } = parsed;
-        let known = self.endpoints.iter().position(|known| *known == endpoint);
-        let endpoint = known.unwrap_or_else(|| {
-            self.endpoints.push(endpoint);
-            self.endpoints.len() - 1
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        table.candidates = Candidates::new(&table.routes, |route| {
+            let destination = table.destinations.get(route.destination);
+            let time_to_live = destination.and_then(|destination| destination.time_to_live).or(default);
+            // Within one endpoint, the most urgent first, then the longest-lived.
+            let rank = destination.map(|destination| destination.priority);
+            (route.endpoint, rank, std::cmp::Reverse(time_to_live.unwrap_or(Duration::MAX)))
         });
-        self.routes.push(Route { name: name.to_owned(), source: Source::new(&source), endpoint, doubts });
+        Ok(table)
     }
 
-    /// Where the message goes: each endpoint once, however many routes lead there. Empty: nowhere.
-    pub fn select(&self, message: &Message) -> Vec<&Endpoint> {
-        let mut selected: Vec<&Endpoint> = Vec::new();
-        for route in self.routes.iter().filter(|route| route.source.selects(message)) {
-            if let Some(endpoint) = self.endpoints.get(route.endpoint)
-                && !selected.iter().any(|known| std::ptr::eq(*known, endpoint))
-            {
-                selected.push(endpoint);
+    fn add(&mut self, definition: &RouteDefinition<'_>) -> Result<(), Vec<Misfit>> {
+        let mut problems = Vec::new();
+        let priority = definition.priority.map(|given| {
+            let priority = Priority::new(given);
+            priority.ok_or((Problem::Priority { given }, 0))
+        });
+        let priority = priority.transpose().unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
+        let RouteText { source, condition, endpoint, mut doubts, .. } = match parse::parse(definition.text) {
+            Ok(route) => route,
+            Err(problem) => {
+                problems.push(problem);
+                return Err(problems);
+            }
+        };
+        let source = Source::new(&source);
+        let condition = match &condition {
+            Some(condition) => match check(condition, &mut self.paths, *source.reach() == Reach::TwinChanges) {
+                Ok((node, type_)) => {
+                    doubts.extend(crate::warning::doubts_of_condition(condition, &node, type_));
+                    Some((node, type_))
+                }
+                Err(more) => {
+                    problems.extend(more);
+                    None
+                }
+            },
+            None => None,
+        };
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let time_to_live = definition.time_to_live.filter(|time| !time.is_zero());
+        let destination = Destination { endpoint, priority: priority.unwrap_or_default(), time_to_live };
+        let endpoint = place(&mut self.endpoints, &destination.endpoint);
+        let destination = place(&mut self.destinations, &destination);
+        self.routes.push(Route { name: definition.name.to_owned(), source, condition, endpoint, destination, doubts });
+        Ok(())
+    }
+
+    /// Where the message goes: each endpoint once, however many routes lead there, with the priority and the time to live of the
+    /// most urgent of them. Empty: nowhere.
+    pub fn select(&self, message: &Message) -> Selection<'_> {
+        let source = MessageSource::of(message);
+        let context = Context::new(message, &self.paths);
+        let mut selection = Selection::default();
+        let mut decided = None;
+        for route in self.candidates.of(&source).filter_map(|index| self.routes.get(index)) {
+            if decided == Some(route.endpoint) || !route.takes(&source, &context) {
+                continue;
+            }
+            decided = Some(route.endpoint);
+            if let Some(destination) = self.destinations.get(route.destination) {
+                selection.push(Selected { index: route.destination, destination });
             }
         }
-        selected
+        selection
     }
 
     /// Every endpoint that a route leads to, once each.
@@ -77,10 +177,34 @@ impl RouteTable {
         &self.endpoints
     }
 
+    /// Every endpoint with each priority and time to live that a route gives it, once each.
+    pub fn destinations(&self) -> &[Destination] {
+        &self.destinations
+    }
+
     /// Each route with its endpoint.
     pub(crate) fn routes(&self) -> impl Iterator<Item = (&Route, &Endpoint)> {
         self.routes.iter().filter_map(|route| Some((route, self.endpoints.get(route.endpoint)?)))
     }
+}
+
+impl Route {
+    fn takes(&self, source: &MessageSource<'_>, context: &Context<'_, Message>) -> bool {
+        // The module is right already, or this route would not be a candidate.
+        let selected = match (self.source.reach(), source) {
+            (Reach::Module(_, outputs), MessageSource::Module { output, .. }) => outputs.select(*output),
+            _ => true,
+        };
+        selected && self.condition.as_ref().is_none_or(|(condition, type_)| condition.value(context).truth(*type_) == Truth::True)
+    }
+}
+
+/// The index of `wanted`, which is appended unless it is there.
+fn place<T: Clone + PartialEq>(list: &mut Vec<T>, wanted: &T) -> usize {
+    list.iter().position(|known| known == wanted).unwrap_or_else(|| {
+        list.push(wanted.clone());
+        list.len() - 1
+    })
 }
 
 /// What IoT Hub takes as the name of a route: it is a key in the hub's twin.
@@ -90,75 +214,4 @@ fn is_route_name(name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use edge_protocol::system_properties::SystemProperties;
-
-    fn route(name: &str, route: &str) -> RouteConfiguration {
-        RouteConfiguration::new(name, route)
-    }
-
-    fn message(from: &str, output: Option<&str>) -> Message {
-        Message {
-            from: from.parse().unwrap(),
-            output: output.map(str::to_owned),
-            system: SystemProperties::new(),
-            properties: Vec::new(),
-            body: Vec::new().into(),
-        }
-    }
-
-    fn selected(table: &RouteTable, message: &Message) -> Vec<String> {
-        table.select(message).into_iter().map(Endpoint::queue_name).collect()
-    }
-
-    #[test]
-    fn a_message_goes_to_each_endpoint_once_however_many_routes_lead_there() {
-        let table = RouteTable::compile(&[
-            route("readings", r#"FROM /messages/modules/sensor/* INTO BrokeredEndpoint("/modules/filter/inputs/in")"#),
-            route("again", "FROM /messages/modules/sensor/outputs/o INTO BrokeredEndpoint('modules/filter/inputs/in')"),
-            route("other", r#"FROM /messages/modules/sensor/outputs/o INTO BrokeredEndpoint("/modules/filter/inputs/In")"#),
-            route("alerts", "FROM /messages/modules/filter/* INTO $upstream"),
-        ])
-        .unwrap();
-        assert_eq!(selected(&table, &message("edge/sensor", None)), ["filter/in"]);
-        assert_eq!(selected(&table, &message("edge/Sensor", Some("O"))), ["filter/in", "filter/In"]);
-        assert_eq!(selected(&table, &message("edge/filter", None)), ["$upstream"]);
-        assert_eq!(selected(&table, &message("edge/other", None)), [""; 0]);
-        assert_eq!(table.endpoints().len(), 3);
-        assert!(RouteTable::compile(&[]).unwrap().select(&message("edge/m", None)).is_empty());
-    }
-
-    #[test]
-    fn all_bad_routes_are_reported_at_once_and_in_order() {
-        let errors = RouteTable::compile(&[
-            route("good", "FROM /* INTO $upstream"),
-            route("alerts", "FROM /messages/* INOT $upstream"),
-            route("good", "FROM /* INTO nowhere"),
-            route("a.b", "FROM /* INTO $upstream"),
-            route("", ""),
-        ])
-        .unwrap_err();
-        let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            texts,
-            [
-                "route alerts: expected INTO, found \"INOT\" at column 18",
-                "route good: an earlier route has the same name",
-                "route good: expected $upstream or BrokeredEndpoint(\"/modules/M/inputs/I\"), found \"nowhere\" at column 14",
-                "route a.b: the name is not 1 to 128 bytes without spaces, control characters and . $ #",
-                "route : the name is not 1 to 128 bytes without spaces, control characters and . $ #",
-                "route : the route is empty",
-            ]
-        );
-    }
-
-    #[test]
-    fn more_routes_than_the_limit_are_refused_unread() {
-        let configured: Vec<_> = (0..=MAX_ROUTES).map(|n| route(&format!("r{n}"), "FROM /* INTO $upstream")).collect();
-        let errors = RouteTable::compile(&configured).unwrap_err();
-        assert_eq!(errors.len(), 1);
-        assert_eq!(errors[0].to_string(), "route r200: there are 201 routes, at most 200 are accepted");
-        assert!(RouteTable::compile(&configured[..MAX_ROUTES]).is_ok());
-    }
-}
+mod tests;

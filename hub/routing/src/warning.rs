@@ -5,8 +5,15 @@ use std::fmt;
 
 use edge_protocol::identity::ModuleName;
 
+use crate::condition::syntax::{Expression, ExpressionKind};
+use crate::condition::{Node, Type, Value};
 use crate::endpoint::Endpoint;
+use crate::error::quoted;
+use crate::subject::SystemName;
 use crate::table::RouteTable;
+
+/// Most doubts about one condition.
+const MAX_DOUBTS_OF_CONDITION: usize = 3;
 
 /// A doubt about one route.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +31,7 @@ impl fmt::Display for Warning {
 }
 
 /// Everything that is doubtful about the routes, where `modules` are deployed and there is an upstream or not. In the order of
-/// the routes; at most six each.
+/// the routes; at most eight each.
 pub fn warnings(table: &RouteTable, modules: &[ModuleName], has_upstream: bool) -> Vec<Warning> {
     let mut warnings = Vec::new();
     for (route, endpoint) in table.routes() {
@@ -57,6 +64,67 @@ pub fn warnings(table: &RouteTable, modules: &[ModuleName], has_upstream: bool) 
         }
     }
     warnings
+}
+
+/// What is doubtful about a condition.
+pub(crate) fn doubts_of_condition(condition: &Expression<'_>, node: &Node, type_: Type) -> Vec<String> {
+    let mut doubts = Vec::new();
+    let never = matches!(node, Node::Constant(Value::Bool(false))) || !matches!(type_, Type::Bool | Type::Body);
+    if never {
+        doubts.push("its condition never holds: the route takes no message".to_owned());
+    }
+    doubts_of_names(condition, &mut doubts);
+    doubts
+}
+
+/// Names that probably were not meant to be names. Recurses no deeper than the condition nests.
+fn doubts_of_names(expression: &Expression<'_>, doubts: &mut Vec<String>) {
+    let operands: &[Expression<'_>] = match &expression.kind {
+        ExpressionKind::Property(name) => {
+            doubt_name(name, doubts);
+            &[]
+        }
+        ExpressionKind::System(name) | ExpressionKind::EscapedSystem(name) => {
+            doubt_system_name(name, doubts);
+            &[]
+        }
+        ExpressionKind::Unary(_, operand) => std::slice::from_ref(operand),
+        ExpressionKind::Binary(_, operands) => &operands[..],
+        ExpressionKind::Chain(_, operands) | ExpressionKind::Call(_, operands) => operands,
+        _ => &[],
+    };
+    for operand in operands {
+        doubts_of_names(operand, doubts);
+    }
+}
+
+fn doubt_name(name: &str, doubts: &mut Vec<String>) {
+    let constant = ["true", "false", "null", "undefined"].into_iter().find(|constant| constant.eq_ignore_ascii_case(name));
+    if let Some(constant) = constant {
+        add(doubts, format!("{name} in its condition is the name of a property; the constant is written {constant}"));
+    } else if name.contains(['*', '+', '%', '!', '&', '|', '\'']) || name.starts_with('-') {
+        add(
+            doubts,
+            format!("{} in its condition is the name of a property: most operators need blanks around them", quoted(name)),
+        );
+    }
+}
+
+fn doubt_system_name(name: &str, doubts: &mut Vec<String>) {
+    if name.eq_ignore_ascii_case("$body") {
+        add(doubts, "$body in its condition is nothing by itself: $body.name asks for a part of the body".to_owned());
+        return;
+    }
+    let is_path = name.get(..6).is_some_and(|prefix| prefix.eq_ignore_ascii_case("$body."));
+    if !is_path && matches!(SystemName::new(name.get(1..).unwrap_or_default()), SystemName::Unknown(_)) {
+        add(doubts, format!("{} in its condition is no system property", quoted(name)));
+    }
+}
+
+fn add(doubts: &mut Vec<String>, doubt: String) {
+    if doubts.len() < MAX_DOUBTS_OF_CONDITION && !doubts.contains(&doubt) {
+        doubts.push(doubt);
+    }
 }
 
 #[cfg(test)]
@@ -105,5 +173,30 @@ mod tests {
                 "route r: its source selects no message: * means something only at the end"
             ]
         );
+    }
+
+    #[test]
+    fn conditions_that_never_hold_and_names_that_are_none_are_pointed_out() {
+        let of = |condition: &str| warned(&format!("FROM /* WHERE {condition} INTO $upstream"), true);
+        for (condition, expected) in [
+            ("temperatureAlert = 'true' AND $contentType = 'x' AND $body.a > 5", vec![]),
+            ("false", vec!["route r: its condition never holds: the route takes no message"]),
+            ("'a'", vec!["route r: its condition never holds: the route takes no message"]),
+            ("a = TRUE", vec!["route r: TRUE in its condition is the name of a property; the constant is written true"]),
+            (
+                "prop!='x' AND 3*4 = 'y'",
+                vec![
+                    "route r: \"prop!\" in its condition is the name of a property: most operators need blanks around them",
+                    "route r: \"3*4\" in its condition is the name of a property: most operators need blanks around them",
+                ],
+            ),
+            ("$foo = 'x'", vec!["route r: \"$foo\" in its condition is no system property"]),
+            (
+                "is_defined($body)",
+                vec!["route r: $body in its condition is nothing by itself: $body.name asks for a part of the body"],
+            ),
+        ] {
+            assert_eq!(of(condition), expected, "{condition}");
+        }
     }
 }

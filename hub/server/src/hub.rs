@@ -78,8 +78,8 @@ impl Hub {
         let active = self.active.load();
         let mut missing = DropReason::no_route;
         let mut targets = Vec::new();
-        for endpoint in active.routes.select(message) {
-            match endpoint {
+        for selected in active.routes.select(message).iter() {
+            match &selected.destination.endpoint {
                 Endpoint::Upstream if !active.has_upstream => missing = DropReason::no_upstream,
                 // Nobody could ever read it, and its queue would keep the disk from those who can.
                 Endpoint::Input { module, .. } if !active.modules.contains_key(module) => missing = DropReason::no_module,

@@ -13,9 +13,9 @@ fn each_bad_spec_is_refused_with_field_and_reason() {
     let registry = json!([{"name": "r", "address": "a", "username": "u", "secretRef": {"name": "s", "key": "k"}}]);
     let table = [
         (
-            route("FROM /* WHERE true INTO $upstream"),
+            route("FROM /* WHERE lenght(unit) > 1 INTO $upstream"),
             "InvalidRoute",
-            "spec.routes[readings].route: route readings: conditions are not",
+            "spec.routes[readings].route: route readings: unknown function \"lenght\" at column 15, did you mean length?",
         ),
         (options(json!("[")), "InvalidCreateOptions", "spec.modules[tempSensor].createOptions: is not JSON"),
         (options(json!({"Env": 1})), "InvalidCreateOptions", "spec.modules[tempSensor].createOptions.Env: must be a list"),

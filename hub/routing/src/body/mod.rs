@@ -1,0 +1,17 @@
+//! What conditions ask of a message's body.
+//!
+//! All paths of a configuration make one tree. The first condition that needs the body has it read, once, from beginning to end:
+//! what the tree names is kept, everything else skipped. The body belongs to a stranger: what is no JSON object, or is not in the encoding
+//! that it claims, has no values, and that is all. Depth is bounded by that of the paths.
+//!
+//! # Source
+//! IoT Edge: the body counts only under the content type `application/json` and one of the content encodings `utf-8`, `utf-16` and
+//! `utf-32`; of a name given twice the last value counts. Unlike there, the content type may have parameters, its `charset`
+//! stands in for a missing content encoding, and a text that looks like a date is a text.
+
+mod path;
+mod paths;
+mod read;
+
+pub use path::{BodyPath, PathProblem};
+pub(crate) use paths::{Found, FoundAll, MAX_BODY_PATHS, Paths};

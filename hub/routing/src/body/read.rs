@@ -1,0 +1,328 @@
+//! Reads a body once, keeps what is asked for.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::paths::{Found, Node, Paths, Values};
+
+/// How a body is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoding {
+    Utf8,
+    Utf16,
+    Utf32,
+}
+
+/// The encoding of a body by its system properties; `None`: it is not JSON, or it is not said how it is encoded.
+pub(super) fn encoding(content_type: Option<&str>, content_encoding: Option<&str>) -> Option<Encoding> {
+    let (media_type, parameters) = content_type?.split_once(';').unwrap_or((content_type?, ""));
+    if !media_type.trim().eq_ignore_ascii_case("application/json") {
+        return None;
+    }
+    let charset = || {
+        parameters.split(';').find_map(|parameter| {
+            let (name, value) = parameter.split_once('=')?;
+            name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+        })
+    };
+    let name = content_encoding.or_else(charset)?;
+    [("utf-8", Encoding::Utf8), ("utf-16", Encoding::Utf16), ("utf-32", Encoding::Utf32)]
+        .into_iter()
+        .find_map(|(known, encoding)| name.eq_ignore_ascii_case(known).then_some(encoding))
+}
+
+/// What the body has at the ends of the paths; `None`: it cannot be read.
+pub(super) fn read<'b>(paths: &Paths, encoding: Encoding, body: &'b [u8]) -> Option<Values<'b>> {
+    match encoding {
+        Encoding::Utf8 => read_utf8(paths, body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)),
+        Encoding::Utf16 | Encoding::Utf32 => {
+            let text = if encoding == Encoding::Utf16 { from_utf16(body)? } else { from_utf32(body)? };
+            let found = read_utf8(paths, text.strip_prefix('\u{feff}').unwrap_or(&text).as_bytes())?;
+            Some(found.into_iter().map(Found::into_owned).collect())
+        }
+    }
+}
+
+fn read_utf8<'b>(paths: &Paths, body: &'b [u8]) -> Option<Values<'b>> {
+    let mut values = paths.nothing();
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let place = Place { paths, node: paths.node(0)?, is_root: true, values: &mut values };
+    place.deserialize(&mut json).ok()?;
+    json.end().ok()?;
+    Some(values)
+}
+
+/// Little-endian, unless its first character says otherwise.
+fn from_utf16(body: &[u8]) -> Option<String> {
+    let big_endian = body.starts_with(&[0xFE, 0xFF]);
+    let (pairs, rest) = body.as_chunks::<2>();
+    let unit = |pair: &[u8; 2]| if big_endian { u16::from_be_bytes(*pair) } else { u16::from_le_bytes(*pair) };
+    rest.is_empty().then(|| char::decode_utf16(pairs.iter().map(unit)).collect::<Result<String, _>>().ok())?
+}
+
+/// Little-endian, unless its first character says otherwise.
+fn from_utf32(body: &[u8]) -> Option<String> {
+    let big_endian = body.starts_with(&[0, 0, 0xFE, 0xFF]);
+    let (quads, rest) = body.as_chunks::<4>();
+    let number = |quad: &[u8; 4]| if big_endian { u32::from_be_bytes(*quad) } else { u32::from_le_bytes(*quad) };
+    rest.is_empty().then(|| quads.iter().map(|quad| char::from_u32(number(quad))).collect::<Option<String>>())?
+}
+
+/// A place that is asked for, or on the way to one.
+struct Place<'p, 'v, 'b> {
+    paths: &'p Paths,
+    node: &'p Node,
+    is_root: bool,
+    values: &'v mut Values<'b>,
+}
+
+impl<'p, 'b> Place<'p, '_, 'b> {
+    fn below(&mut self, node: usize) -> Option<Place<'p, '_, 'b>> {
+        Some(Place { paths: self.paths, node: self.paths.node(node)?, is_root: false, values: self.values })
+    }
+
+    fn set<E: serde::de::Error>(&mut self, found: Found<'b>) -> Result<(), E> {
+        if self.is_root && found != Found::Composite {
+            return Err(E::custom("not an object"));
+        }
+        if let Some(value) = self.node.number.and_then(|number| self.values.get_mut(number)) {
+            *value = found;
+        }
+        Ok(())
+    }
+
+    /// Forgets what is below a name that is given once more.
+    fn clear(&mut self, node: usize) {
+        let Some(node) = self.paths.node(node) else { return };
+        if let Some(value) = node.number.and_then(|number| self.values.get_mut(number)) {
+            *value = Found::Nothing;
+        }
+        for below in node.below() {
+            self.clear(below);
+        }
+    }
+}
+
+impl<'b> DeserializeSeed<'b> for Place<'_, '_, 'b> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'b>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "numbers are doubles in this language")]
+impl<'b> Visitor<'b> for Place<'_, '_, 'b> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_root { "an object" } else { "a value" })
+    }
+
+    fn visit_unit<E: serde::de::Error>(mut self) -> Result<(), E> {
+        self.set(Found::Null)
+    }
+
+    fn visit_bool<E: serde::de::Error>(mut self, value: bool) -> Result<(), E> {
+        self.set(Found::Bool(value))
+    }
+
+    fn visit_i64<E: serde::de::Error>(mut self, value: i64) -> Result<(), E> {
+        self.set(Found::Number(value as f64))
+    }
+
+    fn visit_u64<E: serde::de::Error>(mut self, value: u64) -> Result<(), E> {
+        self.set(Found::Number(value as f64))
+    }
+
+    fn visit_f64<E: serde::de::Error>(mut self, value: f64) -> Result<(), E> {
+        self.set(Found::Number(value))
+    }
+
+    fn visit_borrowed_str<E: serde::de::Error>(mut self, value: &'b str) -> Result<(), E> {
+        self.set(Found::Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_str<E: serde::de::Error>(mut self, value: &str) -> Result<(), E> {
+        self.set(Found::Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_map<A: MapAccess<'b>>(mut self, mut map: A) -> Result<(), A::Error> {
+        self.set(Found::Composite)?;
+        while let Some(member) = map.next_key_seed(MemberName(self.node))? {
+            match member {
+                Some(node) => {
+                    self.clear(node);
+                    let below = self.below(node).ok_or_else(|| A::Error::custom("no such place"))?;
+                    map.next_value_seed(below)?;
+                }
+                None => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'b>>(mut self, mut elements: A) -> Result<(), A::Error> {
+        if self.is_root {
+            return Err(A::Error::custom("not an object"));
+        }
+        self.set(Found::Composite)?;
+        for position in 0..=u32::MAX {
+            let taken = match self.node.element(position).and_then(|node| self.below(node)) {
+                Some(below) => elements.next_element_seed(below)?.is_some(),
+                None => elements.next_element::<IgnoredAny>()?.is_some(),
+            };
+            if !taken {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name of a member: where it is asked for, if it is.
+struct MemberName<'p>(&'p Node);
+
+impl<'b> DeserializeSeed<'b> for MemberName<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'b>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for MemberName<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a member")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.0.member(name))
+    }
+}
+
+impl Found<'_> {
+    fn into_owned<'b>(self) -> Found<'b> {
+        match self {
+            Self::Text(text) => Found::Text(Cow::Owned(text.into_owned())),
+            Self::Nothing => Found::Nothing,
+            Self::Null => Found::Null,
+            Self::Bool(value) => Found::Bool(value),
+            Self::Number(number) => Found::Number(number),
+            Self::Composite => Found::Composite,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::path::{BodyPath, MAX_PATH_STEPS};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn found(body: &[u8], encoding: Encoding, path: &str) -> Option<Found<'static>> {
+        let mut paths = Paths::default();
+        // Another one, so that there is something to confuse it with.
+        paths.number(&BodyPath::parse("z.z").unwrap()).unwrap();
+        let number = paths.number(&BodyPath::parse(path).unwrap()).unwrap();
+        read(&paths, encoding, body).map(|mut values| values.swap_remove(number).into_owned())
+    }
+
+    #[test]
+    fn what_is_at_the_end_of_a_path_is_found() {
+        let body = br#" {"a": {"b": [1, {"c": "x\u0041"}, [7]], "n": null}, "t": true, "s": "2017-03-09T00:00:00Z", "z": 1} "#;
+        for (path, expected) in [
+            ("a", Found::Composite),
+            ("a.b", Found::Composite),
+            ("a.b[0]", Found::Number(1.0)),
+            ("a.b[1].c", Found::Text("xA".into())),
+            ("a.b[1].d", Found::Nothing),
+            ("a.b[3]", Found::Nothing),
+            ("a.b.c", Found::Nothing),
+            ("a[0]", Found::Nothing),
+            ("a.n", Found::Null),
+            ("a.n.x", Found::Nothing),
+            ("A", Found::Nothing),
+            ("t", Found::Bool(true)),
+            ("s", Found::Text("2017-03-09T00:00:00Z".into())),
+        ] {
+            assert_eq!(found(body, Encoding::Utf8, path), Some(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn of_a_name_given_twice_the_last_value_counts() {
+        assert_eq!(found(br#"{"a": 1, "a": 2}"#, Encoding::Utf8, "a"), Some(Found::Number(2.0)));
+        assert_eq!(found(br#"{"a": {"b": 1}, "a": {}}"#, Encoding::Utf8, "a.b"), Some(Found::Nothing));
+        assert_eq!(found(br#"{"a": [{"b": 1}], "a": 3}"#, Encoding::Utf8, "a[0].b"), Some(Found::Nothing));
+    }
+
+    #[test]
+    fn bodies_that_are_no_json_object_have_no_values() {
+        let deep = format!("{{\"a\": {}1{}}}", "[".repeat(200_000), "]".repeat(200_000));
+        let elsewhere = format!("{{\"b\": {}1{}, \"a\": 1}}", "[".repeat(100_000), "]".repeat(100_000));
+        for body in ["", "null", "[{\"a\": 1}]", "7", "{\"a\": 1", "{\"a\": 1} x", "{\"a\": 1e999}", "{'a': 1}", "{\"b\": }"] {
+            assert_eq!(found(body.as_bytes(), Encoding::Utf8, "a"), None, "{body}");
+        }
+        assert_eq!(found(b"{\"a\": \"\xff\"}", Encoding::Utf8, "a"), None);
+        // Depth off the paths is skipped; on them it is bounded.
+        assert_eq!(found(elsewhere.as_bytes(), Encoding::Utf8, "a"), Some(Found::Number(1.0)));
+        assert_eq!(found(deep.as_bytes(), Encoding::Utf8, "a"), Some(Found::Composite));
+        let path = vec!["a"; MAX_PATH_STEPS].join(".");
+        let nested = |levels: usize| format!("{}1{}", "{\"a\":".repeat(levels), "}".repeat(levels));
+        assert_eq!(found(nested(MAX_PATH_STEPS).as_bytes(), Encoding::Utf8, &path), Some(Found::Number(1.0)));
+        assert_eq!(found(nested(10_000).as_bytes(), Encoding::Utf8, &path), Some(Found::Composite));
+    }
+
+    #[test]
+    fn other_encodings_are_converted() {
+        let text = "{\"a\": \"é😀\"}";
+        let expected = Some(Found::Text("é😀".into()));
+        let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let utf16_big: Vec<u8> = std::iter::once(0xFEFF).chain(text.encode_utf16()).flat_map(u16::to_be_bytes).collect();
+        let utf32: Vec<u8> = text.chars().flat_map(|c| u32::from(c).to_le_bytes()).collect();
+        let utf32_big: Vec<u8> = "\u{feff}".chars().chain(text.chars()).flat_map(|c| u32::from(c).to_be_bytes()).collect();
+        let utf8_marked = format!("\u{feff}{text}");
+        assert_eq!(found(&utf16, Encoding::Utf16, "a"), expected);
+        assert_eq!(found(&utf16_big, Encoding::Utf16, "a"), expected);
+        assert_eq!(found(&utf32, Encoding::Utf32, "a"), expected);
+        assert_eq!(found(&utf32_big, Encoding::Utf32, "a"), expected);
+        assert_eq!(found(utf8_marked.as_bytes(), Encoding::Utf8, "a"), expected);
+        assert_eq!(found(&utf16[..utf16.len() - 1], Encoding::Utf16, "a"), None);
+        assert_eq!(found(&utf16, Encoding::Utf8, "a"), None);
+        assert_eq!(found(&utf16, Encoding::Utf32, "a"), None);
+    }
+
+    #[test]
+    fn the_encoding_has_to_be_said_and_the_type_has_to_be_json() {
+        for (content_type, content_encoding, expected) in [
+            (Some("application/json"), Some("utf-8"), Some(Encoding::Utf8)),
+            (Some("Application/JSON"), Some("UTF-16"), Some(Encoding::Utf16)),
+            (Some("application/json; charset=utf-16"), Some("utf-8"), Some(Encoding::Utf8)),
+            (Some("application/json;charset=\"utf-32\""), None, Some(Encoding::Utf32)),
+            (Some("application/json"), None, None),
+            (Some("application/json"), Some("latin1"), None),
+            (Some("application/jsonx"), Some("utf-8"), None),
+            (Some("text/plain"), Some("utf-8"), None),
+            (None, Some("utf-8"), None),
+        ] {
+            assert_eq!(encoding(content_type, content_encoding), expected, "{content_type:?} {content_encoding:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..60), json in "[\\[\\]{}\",:a-c0-9. \\\\u-]{0,60}") {
+            for encoding in [Encoding::Utf8, Encoding::Utf16, Encoding::Utf32] {
+                let _ = found(&bytes, encoding, "a.b[0]");
+                let _ = found(json.as_bytes(), encoding, "a.b[0]");
+            }
+        }
+    }
+}
