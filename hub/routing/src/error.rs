@@ -74,6 +74,9 @@ pub enum Problem {
     /// `/messages/* WHERE … /* … */`: what was meant as a source's end begins a comment, and the condition is inside it.
     #[error("found a comment that contains the condition: it begins with the /* of the source")]
     CommentedCondition,
+    /// `(` and no `)`.
+    #[error("found ( without its )")]
+    Unclosed,
     /// Parentheses, functions and operators inside one another.
     #[error("the condition nests more than {MAX_NESTING} levels deep")]
     TooDeep,
@@ -145,6 +148,7 @@ impl Problem {
             Self::Expected { .. }
             | Self::UnterminatedString
             | Self::CommentedCondition
+            | Self::Unclosed
             | Self::TooDeep
             | Self::Number { .. }
             | Self::Operands { .. }

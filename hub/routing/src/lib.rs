@@ -30,7 +30,7 @@ pub use condition::{Condition, MAX_NESTING, Sees, Truth, Value, read, syntax};
 pub use endpoint::{Endpoint, MAX_INPUT_BYTES, QueueNameError};
 pub use error::{MAX_PROBLEMS_PER_ROUTE, Problem, RouteError};
 pub use lex::MAX_ROUTE_BYTES;
-pub use parse::RouteText;
+pub use parse::{RouteText, Sink, SinkKind};
 pub use priority::{Priority, QueueId, split_queue_id};
 pub use selection::{Destination, Selected, Selection};
 pub use source::{MessageSource, Source};

@@ -27,14 +27,54 @@ pub struct RouteText<'t> {
     pub condition: Option<Expression<'t>>,
     /// The condition as written; `true` without one.
     pub condition_text: &'t str,
-    /// Where it leads.
-    pub endpoint: Endpoint,
+    /// Where it leads, as written.
+    pub sink: Sink<'t>,
     /// What its author probably did not mean.
     pub(crate) doubts: Vec<String>,
 }
 
+/// The end of a route, as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sink<'t> {
+    /// What it is.
+    pub kind: SinkKind<'t>,
+    /// Byte offset of its first character in the route's text.
+    offset: usize,
+    /// That of the quote before its address.
+    address_offset: usize,
+}
+
+/// What the end of a route is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinkKind<'t> {
+    /// `$name`
+    System(&'t str),
+    /// `name("address")`
+    Function {
+        /// Its name.
+        name: &'t str,
+        /// What stands between the quotes; as in IoT Edge, it is taken without unescaping.
+        address: &'t str,
+    },
+}
+
+impl Sink<'_> {
+    /// The endpoint that is meant, and what is doubtful about it.
+    pub(crate) fn endpoint(&self, doubts: &mut Vec<String>) -> Result<Endpoint, Misfit> {
+        match self.kind {
+            SinkKind::System(name) => {
+                Endpoint::from_system(name).ok_or_else(|| (Problem::expected(SINK, quoted(name)), self.offset))
+            }
+            SinkKind::Function { name, address } if Endpoint::is_function(name) => {
+                Endpoint::from_address(address, doubts).map_err(|problem| (problem, self.address_offset))
+            }
+            SinkKind::Function { name, .. } => Err((Problem::expected(SINK, quoted(name)), self.offset)),
+        }
+    }
+}
+
 impl<'t> RouteText<'t> {
-    /// Reads one route. What its condition means is not looked at.
+    /// Reads one route. What its condition means, and whether there is such a sink, is not looked at.
     pub fn read(text: &'t str) -> Result<Self, RouteError> {
         parse(text).map_err(|(problem, offset)| problem.at("", text, offset))
     }
@@ -65,12 +105,12 @@ pub(crate) fn parse(text: &str) -> Result<RouteText<'_>, Misfit> {
     }
     cursor.take()?;
     let mut doubts = Vec::new();
-    let endpoint = sink(&mut cursor, &mut doubts)?;
+    let sink = sink(&mut cursor)?;
     let ignored = cursor.rest().trim();
     if !ignored.is_empty() {
         doubts.push(format!("everything after its sink is ignored, here {}", quoted(ignored)));
     }
-    Ok(RouteText { source, condition, condition_text, endpoint, doubts })
+    Ok(RouteText { source, condition, condition_text, sink, doubts })
 }
 
 /// A path.
@@ -104,20 +144,25 @@ fn condition<'t>(cursor: &mut Cursor<'t>, text: &'t str) -> Result<(Option<Expre
     Ok((Some(condition), text.get(start..end).unwrap_or_default()))
 }
 
-fn sink(cursor: &mut Cursor<'_>, doubts: &mut Vec<String>) -> Result<Endpoint, Misfit> {
-    let token = cursor.expect(SINK, |token| {
-        (token.kind == Kind::Name && Endpoint::is_function(token.text))
-            || (token.kind == Kind::System && Endpoint::from_system(token.text).is_some())
-    })?;
-    if let Some(endpoint) = Endpoint::from_system(token.text) {
-        return Ok(endpoint);
+fn sink<'t>(cursor: &mut Cursor<'t>) -> Result<Sink<'t>, Misfit> {
+    let misfit = cursor.misfit(SINK, &[]);
+    let Some(name) = cursor.take()? else { return Err(misfit) };
+    match name.kind {
+        Kind::System => {
+            return Ok(Sink { kind: SinkKind::System(name.text), offset: name.offset, address_offset: name.offset });
+        }
+        Kind::Name if Endpoint::is_function(name.text) => {
+            cursor.expect_symbol("( after BrokeredEndpoint", "(")?;
+        }
+        // Another function.
+        Kind::Name if cursor.take_symbol("(")?.is_some() => {}
+        _ => return Err(misfit),
     }
-    cursor.expect_symbol("( after BrokeredEndpoint", "(")?;
     let address = cursor.expect("an endpoint in quotes", |token| token.kind == Kind::String)?;
     cursor.expect_symbol(") after the endpoint", ")")?;
-    // As in IoT Edge, what stands between the quotes is taken without unescaping.
     let inner = address.text.get(1..address.text.len().saturating_sub(1)).unwrap_or_default();
-    Endpoint::from_address(inner, doubts).map_err(|problem| (problem, address.offset))
+    let kind = SinkKind::Function { name: name.text, address: inner };
+    Ok(Sink { kind, offset: name.offset, address_offset: address.offset })
 }
 
 #[cfg(test)]
@@ -127,6 +172,14 @@ mod tests {
     use proptest::prelude::*;
 
     const IN: &str = r#"INTO BrokeredEndpoint("/modules/filter/inputs/in")"#;
+
+    /// A route, its endpoint, and all that is doubtful about it.
+    fn whole(text: &str) -> Result<(RouteText<'_>, Endpoint, Vec<String>), Misfit> {
+        let route = parse(text)?;
+        let mut doubts = route.doubts.clone();
+        let endpoint = route.sink.endpoint(&mut doubts)?;
+        Ok((route, endpoint, doubts))
+    }
 
     fn filter_in() -> Endpoint {
         Endpoint::Input { module: "filter".parse().unwrap(), input: "in".into() }
@@ -150,9 +203,9 @@ mod tests {
             ("FROM /* INTO brokeredendpoint ( \"modules/filter/inputs/in/\" )", "/*", filter_in()),
             ("FROM /* INTO BROKEREDENDPOINT(\" /modules/filter/inputs/in \")", "/*", filter_in()),
         ] {
-            let parsed = parse(text).unwrap();
-            assert_eq!((parsed.source.as_str(), &parsed.endpoint), (source, &endpoint), "{text}");
-            assert_eq!((parsed.condition, parsed.doubts.len()), (None, 0), "{text}");
+            let (parsed, found, doubts) = whole(text).unwrap();
+            assert_eq!((parsed.source.as_str(), found), (source, endpoint), "{text}");
+            assert_eq!((parsed.condition, doubts.len()), (None, 0), "{text}");
         }
     }
 
@@ -203,7 +256,7 @@ mod tests {
                 "FROM /* WHERE a = 'x' && b = 'y' INTO $upstream",
                 "expected an operator or INTO, found \"&&\" at column 23, did you mean AND?",
             ),
-            ("FROM /* WHERE (a = 'x' INTO $upstream", "expected an operator or ), found the keyword \"INTO\" at column 24"),
+            ("FROM /* WHERE (a = 'x' INTO $upstream", "found ( without its ) at column 15"),
             ("FROM /* WHERE a = 'x') INTO $upstream", "expected an operator or INTO, found \")\" at column 22"),
             ("FROM /* WHERE a = 'x'", "expected an operator or INTO, found the end at column 22"),
             ("FROM /* WHERE a[0] = 'x' INTO $upstream", "expected an operator or INTO, found \"[\" at column 16"),
@@ -274,14 +327,14 @@ mod tests {
             (" /* nothing */ ", "the route is empty"),
         ];
         for (text, expected) in cases {
-            let (problem, offset) = parse(text).unwrap_err();
+            let (problem, offset) = whole(text).unwrap_err();
             assert_eq!(problem.at("r", text, offset).to_string(), format!("route r: {expected}"), "{text}");
         }
     }
 
     #[test]
     fn what_iot_edge_takes_in_silence_is_taken_with_a_doubt() {
-        let doubts = |text: &str| parse(text).unwrap().doubts;
+        let doubts = |text: &str| whole(text).unwrap().2;
         assert_eq!(doubts(&format!("FROM /* {IN} WHERE x = 1")), ["everything after its sink is ignored, here \"WHERE x = 1\""]);
         assert_eq!(
             doubts("FROM /* INTO BrokeredEndpoint('/a/b/c/d')"),
@@ -328,7 +381,7 @@ mod tests {
             prop::sample::select(vec!["FROM", "INTO", "WHERE", "SELECT", "AND", "NOT", "-", "a", "$body.a[0]", "f", ",", "=", "||", "7", "{", "}", "*", "/", "/*", "*/", "$upstream", "BrokeredEndpoint", "(", ")", "\"/modules/m/inputs/i\"", "'", "\"", "\\", "messages", " ", "\n", "é"]), 0..30))
         {
             for text in [text, words.concat(), words.join(" ")] {
-                if let Err((problem, offset)) = parse(&text) {
+                if let Err((problem, offset)) = whole(&text) {
                     prop_assert!(offset <= text.len());
                     let _ = problem.at("r", &text, offset).to_string();
                 }
@@ -338,9 +391,9 @@ mod tests {
         #[test]
         fn a_route_written_from_names_is_read_back(module in "[a-z][A-Za-z0-9_-]{0,20}x_", input in "[a-z]{1,10}_") {
             let text = format!("FROM /messages/modules/{module}/* INTO BrokeredEndpoint(\"/modules/{module}/inputs/{input}\")");
-            let parsed = parse(&text).unwrap();
+            let (parsed, endpoint, _) = whole(&text).unwrap();
             prop_assert_eq!(parsed.source, format!("/messages/modules/{module}/*"));
-            prop_assert_eq!(parsed.endpoint, Endpoint::Input { module: module.parse().unwrap(), input });
+            prop_assert_eq!(endpoint, Endpoint::Input { module: module.parse().unwrap(), input });
         }
     }
 }

@@ -121,7 +121,7 @@ impl RouteTable {
             problems.push(problem);
             None
         });
-        let RouteText { source, condition, endpoint, mut doubts, .. } = match parse::parse(definition.text) {
+        let RouteText { source, condition, sink, mut doubts, .. } = match parse::parse(definition.text) {
             Ok(route) => route,
             Err(problem) => {
                 problems.push(problem);
@@ -142,9 +142,14 @@ impl RouteTable {
             },
             None => None,
         };
-        if !problems.is_empty() {
-            return Err(problems);
-        }
+        let endpoint = match sink.endpoint(&mut doubts) {
+            Ok(endpoint) if problems.is_empty() => endpoint,
+            Ok(_) => return Err(problems),
+            Err(problem) => {
+                problems.push(problem);
+                return Err(problems);
+            }
+        };
         let time_to_live = definition.time_to_live.filter(|time| !time.is_zero());
         let destination = Destination { endpoint, priority: priority.unwrap_or_default(), time_to_live };
         let endpoint = place(&mut self.endpoints, &destination.endpoint);

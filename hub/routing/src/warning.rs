@@ -5,6 +5,7 @@ use std::fmt;
 
 use edge_protocol::identity::ModuleName;
 
+use crate::body::looks_like_date;
 use crate::condition::syntax::{Expression, ExpressionKind};
 use crate::condition::{Node, Type, Value};
 use crate::endpoint::Endpoint;
@@ -74,26 +75,50 @@ pub(crate) fn doubts_of_condition(condition: &Expression<'_>, node: &Node, type_
         doubts.push("its condition never holds: the route takes no message".to_owned());
     }
     doubts_of_names(condition, &mut doubts);
+    if asks_body(condition) && has_date(condition) {
+        add(
+            &mut doubts,
+            "it compares with a date: a text in the body that looks like one is undefined, as in IoT Edge".to_owned(),
+        );
+    }
     doubts
 }
 
-/// Names that probably were not meant to be names. Recurses no deeper than the condition nests.
-fn doubts_of_names(expression: &Expression<'_>, doubts: &mut Vec<String>) {
-    let operands: &[Expression<'_>] = match &expression.kind {
-        ExpressionKind::Property(name) => {
-            doubt_name(name, doubts);
-            &[]
-        }
-        ExpressionKind::System(name) | ExpressionKind::EscapedSystem(name) => {
-            doubt_system_name(name, doubts);
-            &[]
-        }
+fn asks_body(expression: &Expression<'_>) -> bool {
+    match &expression.kind {
+        ExpressionKind::System(name) | ExpressionKind::EscapedSystem(name) => is_body_path(name),
+        _ => operands(expression).iter().any(asks_body),
+    }
+}
+
+fn has_date(expression: &Expression<'_>) -> bool {
+    match &expression.kind {
+        ExpressionKind::String(literal) => looks_like_date(literal.trim_matches(['"', '\''])),
+        _ => operands(expression).iter().any(has_date),
+    }
+}
+
+fn is_body_path(name: &str) -> bool {
+    name.get(..6).is_some_and(|prefix| prefix.eq_ignore_ascii_case("$body."))
+}
+
+fn operands<'e, 't>(expression: &'e Expression<'t>) -> &'e [Expression<'t>] {
+    match &expression.kind {
         ExpressionKind::Unary(_, operand) => std::slice::from_ref(operand),
         ExpressionKind::Binary(_, operands) => &operands[..],
         ExpressionKind::Chain(_, operands) | ExpressionKind::Call(_, operands) => operands,
         _ => &[],
-    };
-    for operand in operands {
+    }
+}
+
+/// Names that probably were not meant to be names. Recurses no deeper than the condition nests.
+fn doubts_of_names(expression: &Expression<'_>, doubts: &mut Vec<String>) {
+    match &expression.kind {
+        ExpressionKind::Property(name) => doubt_name(name, doubts),
+        ExpressionKind::System(name) | ExpressionKind::EscapedSystem(name) => doubt_system_name(name, doubts),
+        _ => {}
+    }
+    for operand in operands(expression) {
         doubts_of_names(operand, doubts);
     }
 }
@@ -115,8 +140,7 @@ fn doubt_system_name(name: &str, doubts: &mut Vec<String>) {
         add(doubts, "$body in its condition is nothing by itself: $body.name asks for a part of the body".to_owned());
         return;
     }
-    let is_path = name.get(..6).is_some_and(|prefix| prefix.eq_ignore_ascii_case("$body."));
-    if !is_path && matches!(SystemName::new(name.get(1..).unwrap_or_default()), SystemName::Unknown(_)) {
+    if !is_body_path(name) && matches!(SystemName::new(name.get(1..).unwrap_or_default()), SystemName::Unknown(_)) {
         add(doubts, format!("{} in its condition is no system property", quoted(name)));
     }
 }
@@ -189,6 +213,10 @@ mod tests {
                     "route r: \"prop!\" in its condition is the name of a property: most operators need blanks around them",
                     "route r: \"3*4\" in its condition is the name of a property: most operators need blanks around them",
                 ],
+            ),
+            (
+                "$body.time > '2026-03-01T12:00:00Z'",
+                vec!["route r: it compares with a date: a text in the body that looks like one is undefined, as in IoT Edge"],
             ),
             ("$foo = 'x'", vec!["route r: \"$foo\" in its condition is no system property"]),
             (

@@ -6,12 +6,14 @@
 //!
 //! # Source
 //! IoT Edge: the body counts only under the content type `application/json` and one of the content encodings `utf-8`, `utf-16` and
-//! `utf-32`; of a name given twice the last value counts. Unlike there, the content type may have parameters, its `charset`
-//! stands in for a missing content encoding, and a text that looks like a date is a text.
+//! `utf-32`; of a name given twice the last value counts. A text that looks like a date is undefined. Unlike there, the content type may
+//! have parameters, and its `charset` stands in for a missing content encoding.
 
+mod date;
 mod path;
 mod paths;
 mod read;
 
+pub(crate) use date::looks_like_date;
 pub use path::{BodyPath, PathProblem};
 pub(crate) use paths::{Found, FoundAll, MAX_BODY_PATHS, Paths};

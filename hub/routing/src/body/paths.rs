@@ -40,6 +40,8 @@ pub(crate) enum Found<'b> {
     Bool(bool),
     Number(f64),
     Text(Cow<'b, str>),
+    /// A text that looks like a date.
+    Date,
     /// An object or an array.
     Composite,
 }

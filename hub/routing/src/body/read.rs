@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::date::looks_like_date;
 use super::paths::{Found, Node, Paths, Values};
 
 /// How a body is encoded.
@@ -142,11 +143,11 @@ impl<'b> Visitor<'b> for Place<'_, '_, 'b> {
     }
 
     fn visit_borrowed_str<E: serde::de::Error>(mut self, value: &'b str) -> Result<(), E> {
-        self.set(Found::Text(Cow::Borrowed(value)))
+        self.set(if looks_like_date(value) { Found::Date } else { Found::Text(Cow::Borrowed(value)) })
     }
 
     fn visit_str<E: serde::de::Error>(mut self, value: &str) -> Result<(), E> {
-        self.set(Found::Text(Cow::Owned(value.to_owned())))
+        self.set(if looks_like_date(value) { Found::Date } else { Found::Text(Cow::Owned(value.to_owned())) })
     }
 
     fn visit_map<A: MapAccess<'b>>(mut self, mut map: A) -> Result<(), A::Error> {
@@ -215,6 +216,7 @@ impl Found<'_> {
             Self::Null => Found::Null,
             Self::Bool(value) => Found::Bool(value),
             Self::Number(number) => Found::Number(number),
+            Self::Date => Found::Date,
             Self::Composite => Found::Composite,
         }
     }
@@ -250,7 +252,7 @@ mod tests {
             ("a.n.x", Found::Nothing),
             ("A", Found::Nothing),
             ("t", Found::Bool(true)),
-            ("s", Found::Text("2017-03-09T00:00:00Z".into())),
+            ("s", Found::Date),
         ] {
             assert_eq!(found(body, Encoding::Utf8, path), Some(expected), "{path}");
         }

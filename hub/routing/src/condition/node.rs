@@ -90,7 +90,7 @@ impl Otherwise {
                 Some(Found::Bool(value)) => Value::Bool(*value),
                 Some(Found::Number(number)) => Value::number(*number),
                 Some(Found::Text(text)) => Value::borrowed(text),
-                Some(Found::Composite) | None => Value::Undefined,
+                Some(Found::Date | Found::Composite) | None => Value::Undefined,
             },
         }
     }

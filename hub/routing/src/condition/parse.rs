@@ -114,6 +114,9 @@ fn value<'t>(cursor: &mut Cursor<'t>, level: usize) -> Result<Branch<'t>, Misfit
         Kind::Symbol if token.text == "(" => {
             cursor.take()?;
             let inner = binary(cursor, Binding::Coalesce, level + 1)?;
+            if cursor.peek()?.is_none_or(|token| token.is_keyword(Keyword::Into)) {
+                return Err((Problem::Unclosed, token.offset));
+            }
             cursor.expect_symbol("an operator or )", ")")?;
             return Ok(inner);
         }
