@@ -15,7 +15,7 @@ DENY := $(EDGE_CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
 include e2e/cluster/cluster.mk
 
-.PHONY: help check format lint unit generate generated deny test test-e2e test-sdk image demo demo-down sizes bench-hub bench-memory bench-disk
+.PHONY: help check format lint unit generate generated deny test test-e2e test-sdk image demo demo-down sizes vectors bench-hub bench-memory bench-disk
 
 help: ## list the recipes
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -36,6 +36,12 @@ generate: ## write the CRD, its reference and the chart's copy anew
 
 generated: ## fail if a generated file is stale
 	cargo run --quiet -p edge-crds --bin crdgen -- --check
+
+# A file of reference vectors: inputs, and what IoT Edge makes of them.
+VECTORS ?=
+vectors: ## run reference vectors against the hub's libraries: make vectors VECTORS=FILE [AREAS="condition_ route_"]
+	@[[ -n '$(VECTORS)' ]] || { echo 'say which file: make vectors VECTORS=FILE' >&2; exit 2; }
+	@cargo run --quiet -p edge-vectors -- '$(VECTORS)' $(foreach area,$(AREAS),--area $(area))
 
 deny: $(DENY) ## licences, banned and duplicate crates, sources
 	$(DENY) --log-level error check bans licenses sources

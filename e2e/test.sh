@@ -7,6 +7,7 @@
 # cluster as it was found: a cluster that ran goes on, with the operator if it had one. The last line is `N passed, N failed`.
 #
 # EDGE_TEST_THREADS   scenarios at once (4)
+# VECTORS             a file of reference vectors (the one beside the checkout, if there is one)
 # EDGE_KEEP_FAILED=1  leave the cluster, and the namespaces of scenarios that failed, as they are
 #
 # shellcheck disable=SC2317  # the steps are called by name
@@ -41,6 +42,7 @@ declare -A DESCRIPTIONS=(
     [formats]="formats, generated files and scripts"
     [lints]="lints"
     [unit]="unit tests, root's included"
+    [vectors]="reference vectors"
     [licences]="licences, banned crates and sources"
     [cluster]="bringing the cluster up"
     [images]="building the images and bringing them to the cluster"
@@ -51,7 +53,7 @@ declare -A DESCRIPTIONS=(
     [alone]="scenarios that replace the operator, one after the other"
     [docs]="the commands of the documentation"
 )
-STEPS=(tools formats lints unit licences cluster images install definition sdk scenarios alone docs)
+STEPS=(tools formats lints unit vectors licences cluster images install definition sdk scenarios alone docs)
 ((${#only[@]} == 0)) || STEPS=(tools cluster images install scenarios alone)
 
 step_tools() {
@@ -78,6 +80,15 @@ step_lints() { make --no-print-directory lint; }
 
 # The cluster comes later: what asks for one is skipped here.
 step_unit() { env --unset=EDGE_TEST_KUBECONFIG --unset=EDGE_REQUIRE_CLUSTER EDGE_REQUIRE_ROOT_TESTS=1 make --no-print-directory unit; }
+
+step_vectors() {
+    local file=${VECTORS:-$REPOSITORY/../shared/vectors/hub.json}
+    if [[ -n ${VECTORS:-} || -f $file ]]; then
+        make --no-print-directory vectors VECTORS="$file"
+    else
+        echo "SKIPPED: there is no file of reference vectors; VECTORS names one"
+    fi
+}
 
 step_licences() { make --no-print-directory deny; }
 

@@ -1,0 +1,121 @@
+//! What came out, by area.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::areas::{Area, WITHOUT_CHECK};
+use crate::deviations;
+use crate::record::{Record, Records};
+
+/// What a check found.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Outcome {
+    pub(crate) expected: Value,
+    pub(crate) got: Value,
+}
+
+impl Outcome {
+    pub(crate) fn new(expected: impl Into<Value>, got: impl Into<Value>) -> Self {
+        Self { expected: expected.into(), got: got.into() }
+    }
+
+    fn agrees(&self) -> bool {
+        self.expected == self.got
+    }
+}
+
+/// All outcomes, counted.
+pub(crate) struct Report {
+    areas: Vec<Tally>,
+    failed: Vec<String>,
+    stale: Vec<String>,
+    deviating: Vec<String>,
+    /// Areas of the file that were not run, with their numbers of records.
+    not_run: Vec<(String, usize)>,
+}
+
+#[derive(Default)]
+struct Tally {
+    name: &'static str,
+    passed: usize,
+    failed: usize,
+    deviating: usize,
+}
+
+impl Report {
+    pub(crate) fn new(records: &Records, selected: &[&Area]) -> Self {
+        let is_run = |area: &str| selected.iter().any(|selected| selected.name == area);
+        let not_run = records.areas().into_iter().filter(|(area, _)| !is_run(area));
+        Self {
+            areas: Vec::new(),
+            failed: Vec::new(),
+            stale: Vec::new(),
+            deviating: Vec::new(),
+            not_run: not_run.map(|(area, count)| (area.to_owned(), count)).collect(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, area: &'static str, record: &Record, outcome: &Outcome) {
+        if self.areas.last().is_none_or(|tally| tally.name != area) {
+            self.areas.push(Tally { name: area, ..Tally::default() });
+        }
+        let Some(tally) = self.areas.last_mut() else { return };
+        let id = &record.id;
+        match (outcome.agrees(), deviations::reason(id)) {
+            (true, None) => tally.passed += 1,
+            (true, Some(_)) => {
+                tally.failed += 1;
+                self.stale.push(format!("{id}: is listed as a deviation, and agrees"));
+            }
+            (false, Some(reason)) => {
+                tally.deviating += 1;
+                self.deviating.push(format!("{id}: {reason}"));
+            }
+            (false, None) => {
+                tally.failed += 1;
+                self.failed.push(format!("{id}: expected {}, got {}", outcome.expected, outcome.got));
+            }
+        }
+    }
+
+    pub(crate) fn is_success(&self) -> bool {
+        self.failed.is_empty() && self.stale.is_empty()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<32} {:>7} {:>7} {:>10}", "area", "passed", "failed", "deviating")?;
+        for Tally { name, passed, failed, deviating } in &self.areas {
+            writeln!(f, "{name:<32} {passed:>7} {failed:>7} {deviating:>10}")?;
+        }
+        let sum = |count: fn(&Tally) -> usize| self.areas.iter().map(count).sum::<usize>();
+        let (passed, failed, deviating) = (sum(|tally| tally.passed), sum(|tally| tally.failed), sum(|tally| tally.deviating));
+        writeln!(f, "{:<32} {passed:>7} {failed:>7} {deviating:>10}", "all")?;
+        for (title, lines) in
+            [("deviating, as listed", &self.deviating), ("failed", &self.failed), ("no deviation any more", &self.stale)]
+        {
+            if !lines.is_empty() {
+                writeln!(f, "\n{title}:")?;
+                lines.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
+            }
+        }
+        let later: Vec<String> = self
+            .not_run
+            .iter()
+            .filter(|(area, _)| WITHOUT_CHECK.contains(&area.as_str()))
+            .map(|(area, count)| format!("{area} ({count})"))
+            .collect();
+        if !later.is_empty() {
+            writeln!(f, "\nnot checked yet: {}", later.join(", "))?;
+        }
+        let others = self.not_run.len() - later.len();
+        if others > 0 {
+            let records: usize =
+                self.not_run.iter().filter(|(area, _)| !WITHOUT_CHECK.contains(&area.as_str())).map(|(_, count)| count).sum();
+            writeln!(f, "\nnot run: {records} records of {others} other areas")?;
+        }
+        Ok(())
+    }
+}
