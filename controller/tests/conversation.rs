@@ -114,6 +114,48 @@ async fn invalid_route_sets_stalled_and_touches_no_pod() {
     assert_eq!(edge["status"]["summary"], "2/2", "what ran before still runs, and is counted");
 }
 
+#[tokio::test]
+async fn every_bad_route_says_line_and_column_in_the_status_and_the_others_that_they_wait() {
+    let server = settled().await;
+    let long = format!("{}-tail", "n".repeat(120));
+    change_spec(&server, |spec| {
+        let sink = r#"INTO BrokeredEndpoint("/modules/filter/inputs/in")"#;
+        spec["routes"] = json!([
+            {"name": "good", "route": format!("FROM /* {sink}")},
+            {"name": long, "route": format!("FROM /messages/*\nWHERE lenght(a) > 1\n{sink}")},
+            {"name": "two", "route": "FROM /* WHERE 1 INTO nowhere"},
+        ]);
+    });
+    look(&server).await;
+    let edge = server.get("edgedeployments/line-7").unwrap();
+    let said = |index: usize| edge["status"]["routes"][index]["message"].as_str().unwrap().to_owned();
+    assert_eq!(said(0), "waits for the rest of the spec to be corrected");
+    assert!(said(1).contains("line 2, column 7") && said(1).contains("did you mean length?"), "{}", said(1));
+    assert!(said(2).contains("nowhere"), "{}", said(2));
+    let accepted = condition(&server, "RoutesAccepted");
+    assert_eq!((accepted["status"].as_str(), accepted["reason"].as_str()), (Some("False"), Some("InvalidRoute")));
+    for part in [&format!("spec.routes[{long}].route"), "spec.routes[two].route"] {
+        assert!(accepted["message"].as_str().unwrap().contains(part), "{part} in {accepted}");
+    }
+}
+
+#[tokio::test]
+async fn what_to_know_about_a_good_route_is_in_its_status() {
+    let server = settled().await;
+    change_spec(&server, |spec| {
+        spec["routes"] = json!([
+            {"name": "up", "route": "FROM /* INTO $upstream"},
+            {"name": "gone", "route": r#"FROM /* INTO BrokeredEndpoint("/modules/gone/inputs/in")"#},
+        ]);
+    });
+    look(&server).await;
+    let edge = server.get("edgedeployments/line-7").unwrap();
+    let said = |index: usize| edge["status"]["routes"][index]["message"].as_str().unwrap().to_owned();
+    assert!(said(0).contains("upstream"), "{}", said(0));
+    assert!(said(1).contains("gone"), "{}", said(1));
+    assert_eq!(edge["status"]["deployment"]["code"], 200);
+}
+
 /// The remembered spec of line-7, with its generation. There is never more than one.
 fn remembered(server: &Server) -> (Value, Value) {
     let revisions = server.all("controllerrevisions/line-7-accepted-");

@@ -4,7 +4,7 @@ use edge_crds::EdgeDeploymentSpec;
 use edge_crds::condition::reason;
 use edge_protocol::configuration::RouteConfiguration;
 use edge_protocol::identity::ModuleName;
-use edge_routing::{RouteTable, warnings};
+use edge_routing::{RouteError, RouteTable, warnings};
 
 use super::rejection::Problem;
 
@@ -23,13 +23,28 @@ pub(super) fn compile(
             (routes, remarks)
         }
         Err(errors) => {
-            problems.extend(errors.into_iter().map(|error| Problem {
-                reason: reason::INVALID_ROUTE,
-                field: format!("spec.routes[{}].route", error.route),
-                message: error.to_string(),
-                route: Some(error.route),
-            }));
+            problems.extend(by_route(&routes, &errors));
             (routes, Vec::new())
         }
     }
+}
+
+/// Each error with the whole name of its route, of which an error only quotes the beginning.
+fn by_route(routes: &[RouteConfiguration], errors: &[RouteError]) -> Vec<Problem> {
+    let problem = |route: &str, error: &RouteError| Problem {
+        reason: reason::INVALID_ROUTE,
+        field: format!("spec.routes[{route}].route"),
+        message: error.to_string(),
+        route: Some(route.to_owned()),
+    };
+    let alone = routes.iter().flat_map(|route| {
+        let errors = RouteTable::compile([route]).err().unwrap_or_default();
+        errors.into_iter().map(|error| problem(&route.name, &error))
+    });
+    let mut problems: Vec<_> = alone.collect();
+    if problems.is_empty() {
+        // Each is good by itself, and together they are not.
+        problems.extend(errors.iter().map(|error| problem(&error.route, error)));
+    }
+    problems
 }
