@@ -114,7 +114,7 @@ impl Plan {
         let named = self.routes.iter().enumerate();
         let routes: Vec<Value> = named.map(|(place, route)| json!({"name": format!("r{place}"), "route": route})).collect();
         let hub = json!({"deviceId": DEVICE, "gatewayHostnames": [HOST], "listeners": listeners, "routes": routes,
-            "limits": {"maxJournalBytes": self.max_journal_bytes}});
+            "storeAndForward": {"maxBytes": self.max_journal_bytes}});
         let keys = self.modules.iter().map(|module| json!({"moduleId": module, "primaryKey": key(module).expose_base64()}));
         let identities = json!({"modules": keys.collect::<Vec<_>>()});
         for (name, value) in [("hub.json", hub), ("identities.json", identities)] {

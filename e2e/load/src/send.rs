@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::num::NonZeroU16;
 use std::time::Duration;
 
-use bytes::Bytes;
 use clap::Args;
 use edge_mqtt::Event;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -118,8 +117,8 @@ async fn connection(settings: &Settings, progress: &mut Progress) -> Result<(), 
     let mut allowance = 0.0;
     while progress.acknowledged < settings.count {
         while allowance >= 1.0 && unacknowledged.len() < settings.window && next <= settings.count {
-            let body = Bytes::from(ledger::body(next, settings.body_bytes));
-            let id = connection.publish(&topic, body, next <= progress.sent)?;
+            let body = ledger::body(next, settings.body_bytes);
+            let id = connection.publish(&topic, &body, next <= progress.sent)?;
             unacknowledged.push_back((id, next));
             progress.sent = progress.sent.max(next);
             next += 1;

@@ -60,7 +60,7 @@ async fn every_message_is_printed_in_the_order_in_which_it_came() {
         let mut client = broker.connect(None).await.unwrap();
         // More than the printer is handed in one go, in steps of a client's window.
         for number in 0..MESSAGES {
-            client.publish("edge/line-7/sensor/out", Bytes::from(format!("{{\"sequence\":{number}}}")), false).unwrap();
+            client.publish("edge/line-7/sensor/out", format!("{{\"sequence\":{number}}}").as_bytes(), false).unwrap();
             if number % 50 == 49 {
                 while client.in_flight() > 0 {
                     assert!(matches!(client.next().await.unwrap(), Event::PubAck(_)));

@@ -111,9 +111,9 @@ impl Connect {
         let mut link = Link::new(self.endpoint.open().await?, MAX_PACKET_BYTES);
         link.queue(self.packet())?;
         loop {
-            match link.decode() {
+            match link.packet() {
                 Ok(None) => {}
-                Ok(Some((Packet::ConnectAck(ConnectAck { return_code, session_present }), _))) => {
+                Ok(Some(Packet::ConnectAck(ConnectAck { return_code, session_present }))) => {
                     return match u8::from(return_code) {
                         0 => Ok(Connection::new(link, self.keep_alive, session_present)),
                         code => Err(Error::Refused { code }),

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use rmqtt_codec::types::{Publish, QoS};
+use rmqtt_codec::types::QoS;
 use rmqtt_codec::v3::{Packet, SubscribeReturnCode};
 use tokio::time::Instant;
 
 use crate::Error;
-use crate::link::{Link, Progress};
+use crate::link::{Frame, Link};
 
 /// A message from the server.
 #[derive(Clone, PartialEq, Eq)]
@@ -85,9 +85,9 @@ impl Connection {
     }
 
     /// Queues a message at QoS 1 and returns the identifier that its PUBACK will bear. [`Connection::next`] sends it.
-    pub fn publish(&mut self, topic: &str, payload: Bytes, dup: bool) -> Result<NonZeroU16, Error> {
+    pub fn publish(&mut self, topic: &str, payload: &[u8], dup: bool) -> Result<NonZeroU16, Error> {
         let id = self.free_id()?;
-        self.link.queue(publish_packet(topic, payload, QoS::AtLeastOnce, Some(id), dup))?;
+        self.link.queue_publish(topic, payload, Some(id), dup)?;
         self.in_flight.insert(id);
         Ok(id)
     }
@@ -101,21 +101,22 @@ impl Connection {
 
     /// Queues the PUBACK of a message.
     pub fn acknowledge(&mut self, packet_id: NonZeroU16) -> Result<(), Error> {
-        self.link.queue(Packet::PublishAck { packet_id })
+        self.link.queue_acknowledgement(packet_id);
+        Ok(())
     }
 
     /// Sends what is queued, keeps the connection alive, and returns what the server says next. May be dropped at any await.
     pub async fn next(&mut self) -> Result<Event, Error> {
         loop {
-            while let Some((packet, _)) = self.link.decode().map_err(|error| Error::Decode { reason: error.to_string() })? {
-                if let Some(event) = self.receive(packet)? {
+            while let Some(frame) = self.link.frame().map_err(|error| Error::Decode { reason: error.to_string() })? {
+                if let Some(event) = self.receive(frame)? {
                     return Ok(event);
                 }
             }
             let deadline = self.next_deadline();
             tokio::select! {
                 progress = self.link.exchange(true) => {
-                    if progress? == Progress::Wrote {
+                    if progress?.wrote {
                         self.last_write = Instant::now();
                     }
                 }
@@ -135,17 +136,24 @@ impl Connection {
         self.link.shut_down().await
     }
 
-    fn receive(&mut self, packet: Packet) -> Result<Option<Event>, Error> {
-        match packet {
-            Packet::Publish(publish) if publish.qos == QoS::ExactlyOnce => Err(Error::Unexpected { what: "PUBLISH at QoS 2" }),
-            Packet::Publish(publish) => Ok(Some(Event::Message(Incoming {
-                topic: publish.topic,
-                payload: publish.payload,
-                packet_id: publish.packet_id,
-                dup: publish.dup,
-            }))),
+    fn receive(&mut self, frame: Frame) -> Result<Option<Event>, Error> {
+        let packet = match frame {
+            Frame::Publish(publish) if publish.qos == QoS::ExactlyOnce => {
+                return Err(Error::Unexpected { what: "PUBLISH at QoS 2" });
+            }
+            Frame::Publish(publish) => {
+                return Ok(Some(Event::Message(Incoming {
+                    topic: publish.topic,
+                    payload: publish.payload,
+                    packet_id: publish.packet_id,
+                    dup: publish.dup,
+                })));
+            }
             // An acknowledgement of something never sent is ignored, as MQTT 3.1.1 leaves it open and brokers differ after a restart.
-            Packet::PublishAck { packet_id } => Ok(self.in_flight.remove(&packet_id).then_some(Event::PubAck(packet_id))),
+            Frame::PubAck(packet_id) => return Ok(self.in_flight.remove(&packet_id).then_some(Event::PubAck(packet_id))),
+            Frame::Other(packet) => packet,
+        };
+        match packet {
             Packet::SubscribeAck { packet_id, status } => {
                 let granted = status.into_iter().map(|code| match code {
                     SubscribeReturnCode::Success(qos) => Some(qos),
@@ -188,16 +196,4 @@ impl Connection {
         }
         Err(Error::NoPacketId)
     }
-}
-
-fn publish_packet(topic: &str, payload: Bytes, qos: QoS, packet_id: Option<NonZeroU16>, dup: bool) -> Packet {
-    Packet::Publish(Box::new(Publish {
-        dup,
-        retain: false,
-        qos,
-        topic: ByteString::from(topic),
-        packet_id,
-        payload,
-        properties: None,
-    }))
 }

@@ -14,6 +14,7 @@
 mod connect;
 mod connection;
 mod error;
+mod frame;
 pub mod link;
 mod tls;
 

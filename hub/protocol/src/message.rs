@@ -3,6 +3,7 @@
 //! `from` is the authenticated sender. Nothing that a client writes into a topic or a property changes it.
 
 pub mod record;
+mod stored;
 
 use bytes::Bytes;
 
@@ -11,6 +12,7 @@ use crate::property_bag::{self, MAX_PROPERTIES, Properties};
 use crate::system_properties::{SystemProperties, SystemProperty};
 
 pub use record::DecodeError;
+pub use stored::StoredMessage;
 
 /// Largest message: body plus property names and values. IoT Hub refuses more, so accepting more would only fail later, offline.
 pub const MAX_MESSAGE_BYTES: usize = 262_144;

@@ -1,154 +1,159 @@
 //! Delivery of one queue to one connected module.
 //!
-//! A task per (connection, queue) reads records in order, hands them to the connection as packets and settles them as the module
-//! acknowledges. The window is the client's: `delivery.window` unacknowledged messages over all its queues; past it the task
-//! waits and the backlog stays on disk.
+//! An outbox reads records in order, a batch at a time, writes them as packets into the connection's outgoing buffer and settles them
+//! as the module acknowledges. How many may be in flight is the client's window (`delivery.window`), over all its queues; past it the
+//! backlog stays on disk.
 //!
 //! # Invariants
 //! - A record is settled only after its acknowledgement (QoS 1) or after it was queued for the socket (QoS 0).
-//! - When the task ends, unsettled records are read again by the next one, flagged as duplicates.
+//! - When the outbox is dropped, unsettled records are read again by the next one, flagged as duplicates.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use edge_mqtt::link::Link;
 use edge_protocol::identity::Identity;
-use edge_protocol::message::Message;
-use edge_protocol::topic::{EmptyValues, MAX_TOPIC_BYTES, input_topic};
+use edge_protocol::message::StoredMessage;
+use edge_protocol::topic::{EmptyValues, MAX_TOPIC_BYTES, input_address, write_input_topic};
 use edge_store::{Offset, QueueName, QueueReader, ReadError, ReaderError, Record};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Sleep;
 
 use crate::hub::Hub;
 use crate::metrics::{Destination, DropReason};
 
 /// Pause before a queue that could not be read is tried again.
 const READ_PAUSE: Duration = Duration::from_secs(1);
+/// Most messages of one queue that go out before another queue has its turn.
+pub(crate) const MAX_BATCH: usize = 256;
+/// About how many bytes of them.
+const MAX_BATCH_BYTES: usize = 64 * 1024;
 
-/// One message on its way to a client.
-pub(crate) struct Delivery {
-    pub(crate) input: Arc<str>,
-    pub(crate) topic: String,
-    pub(crate) payload: Bytes,
-    pub(crate) dup: bool,
-    /// Where to report the acknowledgement.
-    pub(crate) receipt: Receipt,
-}
-
-/// Kept by the connection until the client has acknowledged. Dropped unsettled, the record is sent again some time.
-pub(crate) struct Receipt {
-    offset: Offset,
-    settled: mpsc::Sender<Offset>,
+/// One queue on its way to one client.
+pub(crate) struct Outbox {
     hub: Arc<Hub>,
-    _window: OwnedSemaphorePermit,
+    queue: QueueName,
+    /// How the topics of its input begin.
+    address: String,
+    empty_values: EmptyValues,
+    /// The quality of service that the client was granted.
+    pub(crate) qos: u8,
+    reader: QueueReader,
+    /// Read and not sent.
+    records: Vec<Record>,
+    /// Acknowledged and not settled.
+    acknowledged: Vec<Offset>,
+    /// When to read again after a failure.
+    retry: Option<Pin<Box<Sleep>>>,
 }
 
-impl Receipt {
-    /// The client has it.
-    pub(crate) fn settle(self) {
-        self.hub.metrics.sent(Destination::input);
-        // Full cannot be: the channel holds a whole window. Closed means that the connection ends, and the record is sent again.
-        let _ended = self.settled.try_send(self.offset);
+impl Outbox {
+    /// Starts at the first record not settled.
+    pub(crate) fn open(
+        hub: &Arc<Hub>,
+        queue: QueueName,
+        (to, input): (&Identity, &str),
+        qos: u8,
+        empty_values: EmptyValues,
+    ) -> Result<Self, ReaderError> {
+        let reader = hub.journal.reader(&queue)?;
+        Ok(Self {
+            hub: Arc::clone(hub),
+            queue,
+            address: input_address(to, input),
+            empty_values,
+            qos,
+            reader,
+            records: Vec::new(),
+            acknowledged: Vec::new(),
+            retry: None,
+        })
     }
-}
 
-impl Drop for Receipt {
-    fn drop(&mut self) {
-        self.hub.metrics.in_flight_deliveries.dec();
+    /// The queue.
+    pub(crate) fn queue(&self) -> &QueueName {
+        &self.queue
     }
-}
 
-/// What a delivery task needs.
-pub(crate) struct Task {
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) to: Identity,
-    pub(crate) empty_values: EmptyValues,
-    pub(crate) input: Arc<str>,
-    pub(crate) queue: QueueName,
-    pub(crate) window: Arc<Semaphore>,
-    /// How many places the window has.
-    pub(crate) window_size: usize,
-    pub(crate) packets: mpsc::Sender<Delivery>,
-}
-
-impl Task {
-    /// Delivers until the connection goes away; the connection aborts it then.
-    pub(crate) async fn run(self) {
-        let mut reader = match self.hub.journal.reader(&self.queue) {
-            Ok(reader) => reader,
-            Err(error @ (ReaderError::InUse { .. } | ReaderError::TooManyQueues { .. })) => {
-                tracing::error!(%error, client = %self.to, "an input stays without deliveries until the client reconnects");
-                return;
+    /// Waits until there are records to be sent: up to `most`, and at most [`MAX_BATCH`]. May be dropped at any await.
+    pub(crate) async fn read(&mut self, most: usize) {
+        while self.records.is_empty() {
+            if let Some(retry) = &mut self.retry {
+                retry.await;
+                self.retry = None;
             }
-        };
-        let (settled, mut receipts) = mpsc::channel(self.window_size);
-        // A record that waits for its place in the window. Kept here, so that a place is never held by a queue that is empty.
-        let mut held = None;
-        loop {
-            let (record, window) = tokio::select! {
-                biased;
-                Some(offset) = receipts.recv() => {
-                    reader.settle(offset);
-                    continue;
-                }
-                window = Arc::clone(&self.window).acquire_owned(), if held.is_some() => match (held.take(), window) {
-                    (Some(record), Ok(window)) => (record, window),
-                    _ => return,
-                },
-                record = self.read(&mut reader), if held.is_none() => match record {
-                    Some(record) => {
-                        held = Some(record);
-                        continue;
-                    }
-                    None => return,
-                },
-            };
-            let Some((topic, payload)) = self.packet(&record) else {
-                reader.settle(record.offset);
-                continue;
-            };
-            let dup = self.hub.deliveries.mark(&self.queue, record.offset);
-            self.hub.metrics.in_flight_deliveries.inc();
-            let receipt =
-                Receipt { offset: record.offset, settled: settled.clone(), hub: Arc::clone(&self.hub), _window: window };
-            if self.packets.send(Delivery { input: Arc::clone(&self.input), topic, payload, dup, receipt }).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    async fn read(&self, reader: &mut QueueReader) -> Option<Record> {
-        loop {
-            match reader.next().await {
-                Ok(record) => return Some(record),
-                Err(ReadError::Closed) => return None,
+            match self.reader.next_batch(&mut self.records, most.min(MAX_BATCH), MAX_BATCH_BYTES).await {
+                Ok(_) => {}
+                Err(ReadError::Closed) => std::future::pending().await,
                 Err(error) => {
                     tracing::error!(error = chain(&error), queue = %self.queue, "failed to read a queue; trying again");
-                    tokio::time::sleep(READ_PAUSE).await;
+                    self.retry = Some(Box::pin(tokio::time::sleep(READ_PAUSE)));
                 }
             }
         }
     }
 
-    /// None: the record can never be delivered. It is counted and skipped, so that it does not stop those behind it.
-    fn packet(&self, record: &Record) -> Option<(String, Bytes)> {
-        let message = match Message::decode(record.payload.clone()) {
-            Ok(message) => message,
-            Err(error) => {
-                tracing::error!(%error, queue = %self.queue, offset = record.offset, "a stored message is unreadable and was dropped");
-                self.hub.metrics.dropped(DropReason::corrupt);
-                return None;
+    /// Queues the records for the socket. `identify` gives each an identifier; none are needed at QoS 0.
+    pub(crate) fn send(
+        &mut self,
+        link: &mut Link,
+        topic: &mut String,
+        mut identify: impl FnMut(Offset) -> std::num::NonZeroU16,
+    ) -> Result<(), edge_mqtt::Error> {
+        let Some(last) = self.records.last() else { return Ok(()) };
+        let sent_before = self.hub.deliveries.mark(&self.queue, last.offset);
+        let mut undeliverable = Vec::new();
+        for record in self.records.drain(..) {
+            let Record { offset, redelivered, payload, .. } = record;
+            let Some(message) = read_message(&self.hub, &self.queue, offset, &payload) else {
+                undeliverable.push(offset);
+                continue;
+            };
+            topic.clear();
+            write_input_topic(topic, &self.address, &message, self.empty_values);
+            if topic.len() > MAX_TOPIC_BYTES {
+                tracing::error!(
+                    queue = %self.queue, device = message.device, module = message.module, bytes = topic.len(),
+                    "a message was dropped: its properties, percent-encoded, do not fit into an MQTT topic of 65535 bytes"
+                );
+                self.hub.metrics.dropped(DropReason::undeliverable);
+                undeliverable.push(offset);
+            } else if self.qos == 0 {
+                link.queue_publish(topic, message.body, None, false)?;
+                self.acknowledged.push(offset);
+            } else {
+                let dup = redelivered || sent_before.is_some_and(|sent| offset <= sent);
+                link.queue_publish(topic, message.body, Some(identify(offset)), dup)?;
             }
-        };
-        let topic = input_topic(&self.to, &self.input, &message, self.empty_values);
-        if topic.len() > MAX_TOPIC_BYTES {
-            tracing::error!(
-                queue = %self.queue, from = %message.from, bytes = topic.len(),
-                "a message was dropped: its properties, percent-encoded, do not fit into an MQTT topic of 65535 bytes"
-            );
-            self.hub.metrics.dropped(DropReason::undeliverable);
-            return None;
         }
-        Some((topic, message.body))
+        self.reader.settle_all(undeliverable);
+        Ok(())
+    }
+
+    /// The client has it.
+    pub(crate) fn acknowledge(&mut self, offset: Offset) {
+        self.acknowledged.push(offset);
+    }
+
+    /// Settles what was acknowledged.
+    pub(crate) fn settle(&mut self) {
+        if self.acknowledged.is_empty() {
+            return;
+        }
+        let settled = self.reader.settle_all(self.acknowledged.drain(..));
+        self.hub.metrics.sent(Destination::input, settled as u64);
+    }
+}
+
+/// The message in a record. None: it can never be delivered; it is counted, and does not stop those behind it.
+pub(crate) fn read_message<'a>(hub: &Hub, queue: &QueueName, offset: Offset, record: &'a [u8]) -> Option<StoredMessage<'a>> {
+    match StoredMessage::read(record) {
+        Ok(message) => Some(message),
+        Err(error) => {
+            tracing::error!(%error, %queue, offset, "a stored message is unreadable and was dropped");
+            hub.metrics.dropped(DropReason::corrupt);
+            None
+        }
     }
 }
 

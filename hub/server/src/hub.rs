@@ -130,20 +130,14 @@ impl Hub {
 pub(crate) struct SentMarks(Mutex<HashMap<QueueName, Offset>>);
 
 impl SentMarks {
-    /// Notes that `offset` is being sent. True: it may have been sent before.
-    pub(crate) fn mark(&self, queue: &QueueName, offset: Offset) -> bool {
+    /// Notes that everything up to `offset` is being sent. Returns up to where it may have been sent before.
+    pub(crate) fn mark(&self, queue: &QueueName, offset: Offset) -> Option<Offset> {
         let mut marks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match marks.get_mut(queue) {
-            Some(highest) if offset <= *highest => true,
-            Some(highest) => {
-                *highest = offset;
-                false
-            }
-            None => {
-                marks.insert(queue.clone(), offset);
-                false
-            }
+        if let Some(highest) = marks.get_mut(queue) {
+            return Some(std::mem::replace(highest, offset.max(*highest)));
         }
+        marks.insert(queue.clone(), offset);
+        None
     }
 
     /// Forgets a queue that was retired.
@@ -157,13 +151,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_sent_before_is_flagged_as_a_duplicate() {
+    fn what_was_sent_before_is_known_until_the_queue_is_gone() {
         let marks = SentMarks::default();
         let queue: QueueName = "q".parse().unwrap();
-        assert!(!marks.mark(&queue, 1) && !marks.mark(&queue, 2));
-        assert!(marks.mark(&queue, 1) && marks.mark(&queue, 2));
-        assert!(!marks.mark(&queue, 3));
+        assert_eq!(marks.mark(&queue, 2), None);
+        assert_eq!(marks.mark(&queue, 1), Some(2));
+        assert_eq!(marks.mark(&queue, 3), Some(2));
+        assert_eq!(marks.mark(&queue, 3), Some(3));
         marks.forget(&queue);
-        assert!(!marks.mark(&queue, 1));
+        assert_eq!(marks.mark(&queue, 1), None);
     }
 }

@@ -179,8 +179,8 @@ impl Metrics {
         self.dropped.get_or_create(&Dropped { reason }).inc_by(count);
     }
 
-    pub(crate) fn sent(&self, to: Destination) {
-        self.sent.get_or_create(&Sent { to }).inc();
+    pub(crate) fn sent(&self, to: Destination, messages: u64) {
+        self.sent.get_or_create(&Sent { to }).inc_by(messages);
     }
 
     pub(crate) fn connect_failed(&self, reason: ConnectFailure) {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edge_mqtt::{Connect, Connection, Event};
-use edge_protocol::message::Message;
+use edge_protocol::message::StoredMessage;
 use edge_protocol::status::{UpstreamState, UpstreamStatus};
 use edge_protocol::topic::MAX_TOPIC_BYTES;
 use edge_routing::Endpoint;
@@ -24,12 +24,14 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::configuration::MqttUplink;
-use crate::delivery::chain;
+use crate::delivery::{chain, read_message};
 use crate::hub::Hub;
 use crate::metrics::{Destination, DropReason};
 
 /// Published and not yet acknowledged by the broker.
 pub(crate) const WINDOW: usize = 100;
+/// About how many bytes of messages are read at a time.
+const MAX_BATCH_BYTES: usize = 64 * 1024;
 /// Bytes queued for the socket before no more records are read.
 const MAX_QUEUED_BYTES: usize = 512 * 1024;
 /// Pause after the first failure.
@@ -156,45 +158,45 @@ async fn publish(
 ) -> Result<std::convert::Infallible, Error> {
     let mut in_flight: HashMap<NonZeroU16, Offset> = HashMap::with_capacity(WINDOW);
     let mut progress = Instant::now();
+    let mut records = Vec::new();
     loop {
         let may_publish = in_flight.len() < WINDOW && connection.queued_bytes() < MAX_QUEUED_BYTES;
         tokio::select! {
             event = connection.next() => if let Event::PubAck(id) = event? && let Some(offset) = in_flight.remove(&id) {
-                hub.metrics.sent(Destination::upstream);
+                hub.metrics.sent(Destination::upstream, 1);
                 reader.settle(offset);
                 progress = Instant::now();
             },
             () = tokio::time::sleep_until(progress + ACKNOWLEDGEMENT_TIMEOUT), if !in_flight.is_empty() => return Err(Error::Unacknowledged),
-            record = reader.next(), if may_publish => {
-                let record = record?;
-                let Some((topic, message)) = packet(hub, uplink, &record) else {
-                    reader.settle(record.offset);
-                    continue;
-                };
-                let dup = hub.deliveries.mark(queue, record.offset);
+            read = reader.next_batch(&mut records, WINDOW - in_flight.len(), MAX_BATCH_BYTES), if may_publish => {
+                read?;
+                let sent_before = records.last().and_then(|last| hub.deliveries.mark(queue, last.offset));
                 if in_flight.is_empty() {
                     progress = Instant::now();
                 }
-                let id = connection.publish(&topic, message.body, dup)?;
-                in_flight.insert(id, record.offset);
+                for record in records.drain(..) {
+                    let Some((topic, message)) = packet(hub, uplink, queue, &record) else {
+                        reader.settle(record.offset);
+                        continue;
+                    };
+                    let dup = record.redelivered || sent_before.is_some_and(|sent| record.offset <= sent);
+                    in_flight.insert(connection.publish(&topic, message.body, dup)?, record.offset);
+                }
             }
         }
     }
 }
 
 /// None: the record can never be published. It is counted and skipped, so that it does not stop those behind it.
-fn packet(hub: &Hub, uplink: &MqttUplink, record: &Record) -> Option<(String, Message)> {
-    let message = match Message::decode(record.payload.clone()) {
-        Ok(message) => message,
-        Err(error) => {
-            tracing::error!(%error, offset = record.offset, "a stored message for the upstream is unreadable and was dropped");
-            hub.metrics.dropped(DropReason::corrupt);
-            return None;
-        }
-    };
+fn packet<'a>(hub: &Hub, uplink: &MqttUplink, queue: &QueueName, record: &'a Record) -> Option<(String, StoredMessage<'a>)> {
+    let message = read_message(hub, queue, record.offset, &record.payload)?;
     let topic = uplink.topic(&message);
     if topic.is_empty() || topic.len() > MAX_TOPIC_BYTES {
-        tracing::error!(from = %message.from, "a message for the upstream was dropped: its topic would be empty or too long");
+        tracing::error!(
+            device = message.device,
+            module = message.module,
+            "a message for the upstream was dropped: its topic would be empty or too long"
+        );
         hub.metrics.dropped(DropReason::undeliverable);
         return None;
     }

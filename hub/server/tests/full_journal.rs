@@ -80,7 +80,7 @@ impl Sender {
     async fn step(&mut self) {
         let topic = output_topic("tempSensor", "");
         while self.in_flight.len() < WINDOW && self.next < COUNT {
-            self.in_flight.push_back(self.connection.publish(&topic, body(self.next).into(), false).unwrap());
+            self.in_flight.push_back(self.connection.publish(&topic, &body(self.next), false).unwrap());
             self.next += 1;
         }
         match event(&mut self.connection).await {

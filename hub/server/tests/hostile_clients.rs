@@ -106,7 +106,7 @@ async fn a_client_that_publishes_as_another_is_cut_off_and_its_message_goes_nowh
     let hub = TestHub::start(&[SENSOR_TO_FILTER]).await;
     let mut filter = hub.subscriber("filter").await;
     let mut impostor = hub.client("other").await;
-    impostor.publish(&output_topic("tempSensor", ""), "forged".into(), false).unwrap();
+    impostor.publish(&output_topic("tempSensor", ""), b"forged", false).unwrap();
     ended(&mut impostor).await;
     let mut sensor = hub.client("tempSensor").await;
     publish(&mut sensor, &output_topic("tempSensor", ""), "true").await;
@@ -132,7 +132,7 @@ async fn a_message_over_the_limit_ends_the_connection_and_one_at_the_limit_passe
     assert_eq!(take(&mut filter).await.payload.len(), 262_144);
     for too_large in [262_145, 300_000] {
         let mut sensor = hub.client("tempSensor").await;
-        sensor.publish(&output_topic("tempSensor", ""), vec![7u8; too_large].into(), false).unwrap();
+        sensor.publish(&output_topic("tempSensor", ""), &vec![7u8; too_large], false).unwrap();
         ended(&mut sensor).await;
     }
     assert_eq!(hub.metric("edgehub_messages_received_total").await, 1);

@@ -94,7 +94,7 @@ async fn send_all(address: SocketAddr, module: &'static str, all_acknowledged: w
         let mut in_flight = std::collections::VecDeque::new();
         while acknowledged < MESSAGES {
             while in_flight.len() < WINDOW && next < MESSAGES {
-                in_flight.push_back(connection.publish(&topic, next.to_string().into(), again).unwrap());
+                in_flight.push_back(connection.publish(&topic, next.to_string().as_bytes(), again).unwrap());
                 next += 1;
             }
             again = false;

@@ -31,7 +31,7 @@ async fn a_thousand_messages_arrive_in_order_and_are_acknowledged_in_order() {
     let mut sensor = hub.client("tempSensor").await;
     let sending = async {
         let topic = output_topic("tempSensor", "");
-        let ids: Vec<_> = (0..COUNT).map(|n| sensor.publish(&topic, n.to_string().into(), false).unwrap()).collect();
+        let ids: Vec<_> = (0..COUNT).map(|n| sensor.publish(&topic, n.to_string().as_bytes(), false).unwrap()).collect();
         for id in ids {
             match event(&mut sensor).await {
                 edge_mqtt::Event::PubAck(acknowledged) => assert_eq!(acknowledged, id),

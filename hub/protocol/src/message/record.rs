@@ -17,7 +17,7 @@ use crate::identity::{DeviceId, Identity, ModuleName};
 use crate::property_bag::{MAX_PROPERTIES, Properties};
 use crate::system_properties::{SystemProperties, SystemProperty};
 
-const FORMAT: u8 = 1;
+pub(super) const FORMAT: u8 = 1;
 
 /// Why stored bytes are not a message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,26 +42,32 @@ pub enum DecodeError {
 impl Message {
     /// The bytes that the journal keeps. The message has passed [`Message::check_size`], or they will not decode.
     pub fn encode(&self) -> Bytes {
-        let mut out = BytesMut::with_capacity(self.size() + 256);
+        let mut out = BytesMut::new();
+        self.encode_into(&mut out);
+        out.freeze()
+    }
+
+    /// The same, appended to `out`.
+    pub fn encode_into(&self, out: &mut BytesMut) {
+        out.reserve(self.size() + 256);
         out.put_u8(FORMAT);
-        put_text(&mut out, self.from.device.as_str());
-        put_text(&mut out, self.from.module.as_ref().map_or("", ModuleName::as_str));
-        put_text(&mut out, self.output.as_deref().unwrap_or_default());
-        put_count(&mut out, self.system.iter().len());
+        put_text(out, self.from.device.as_str());
+        put_text(out, self.from.module.as_ref().map_or("", ModuleName::as_str));
+        put_text(out, self.output.as_deref().unwrap_or_default());
+        put_count(out, self.system.iter().len());
         for (property, value) in self.system.iter() {
             out.put_u8(property as u8);
-            put_text(&mut out, value);
+            put_text(out, value);
         }
-        put_count(&mut out, self.properties.len());
+        put_count(out, self.properties.len());
         for (name, value) in &self.properties {
-            put_text(&mut out, name);
+            put_text(out, name);
             out.put_u8(u8::from(value.is_some()));
             if let Some(value) = value {
-                put_text(&mut out, value);
+                put_text(out, value);
             }
         }
         out.put_slice(&self.body);
-        out.freeze()
     }
 
     /// Reads what [`Message::encode`] wrote. The body shares the memory of `bytes`.
@@ -107,18 +113,18 @@ fn put_text(out: &mut BytesMut, text: &str) {
 }
 
 /// What is left to read.
-struct Reader<'a> {
-    rest: &'a [u8],
+pub(super) struct Reader<'a> {
+    pub(super) rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    fn byte(&mut self, field: &'static str) -> Result<u8, DecodeError> {
+    pub(super) fn byte(&mut self, field: &'static str) -> Result<u8, DecodeError> {
         let (first, rest) = self.rest.split_first().ok_or(DecodeError::Damaged { field })?;
         self.rest = rest;
         Ok(*first)
     }
 
-    fn count(&mut self, field: &'static str, most: usize) -> Result<usize, DecodeError> {
+    pub(super) fn count(&mut self, field: &'static str, most: usize) -> Result<usize, DecodeError> {
         let mut count = 0_usize;
         for shift in [0, 7, 14] {
             let byte = self.byte(field)?;
@@ -130,7 +136,7 @@ impl<'a> Reader<'a> {
         Err(DecodeError::Damaged { field })
     }
 
-    fn text(&mut self, field: &'static str) -> Result<&'a str, DecodeError> {
+    pub(super) fn text(&mut self, field: &'static str) -> Result<&'a str, DecodeError> {
         let length = self.count(field, MAX_MESSAGE_BYTES)?;
         let (text, rest) = self.rest.split_at_checked(length).ok_or(DecodeError::Damaged { field })?;
         self.rest = rest;

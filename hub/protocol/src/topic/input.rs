@@ -7,7 +7,7 @@
 
 use crate::date;
 use crate::identity::{Identity, ModuleName};
-use crate::message::Message;
+use crate::message::StoredMessage;
 use crate::property_bag::write_pair;
 use crate::system_properties::SystemProperty;
 
@@ -30,35 +30,41 @@ impl EmptyValues {
     }
 }
 
-/// Where `message` is published so that `to` receives it on `input`.
+/// How every topic of an input begins.
+pub fn input_address(to: &Identity, input: &str) -> String {
+    let module = to.module.as_ref().map_or("", ModuleName::as_str);
+    format!("devices/{}/modules/{module}/inputs/{input}/", to.device)
+}
+
+/// Appends the topic of `message` on the input with that address.
 ///
 /// The sender's ids come first, then the other system properties, then the application's in their order: the Java SDK reads from
 /// the first `%24.` on, and would lose what stands before it. An application property under the name of a system property is left
 /// out: it could pose as the sender.
-pub fn input_topic(to: &Identity, input: &str, message: &Message, empty: EmptyValues) -> String {
-    let module = to.module.as_ref().map_or("", ModuleName::as_str);
-    let mut topic = format!("devices/{}/modules/{module}/inputs/{input}/", to.device);
+pub fn write_input_topic(topic: &mut String, address: &str, message: &StoredMessage<'_>, empty: EmptyValues) {
+    topic.push_str(address);
     let start = topic.len();
-    for property in [SystemProperty::ConnectionDeviceId, SystemProperty::ConnectionModuleId] {
-        if let (Some(key), Some(value)) = (property.outgoing_key(), message.system_property(property)) {
-            write_pair(&mut topic, start, key, value);
+    for (property, value) in
+        [(SystemProperty::ConnectionDeviceId, Some(message.device)), (SystemProperty::ConnectionModuleId, message.module)]
+    {
+        if let (Some(key), Some(value)) = (property.outgoing_key(), value) {
+            write_pair(topic, start, key, value);
         }
     }
-    for (property, value) in message.system.iter() {
+    for (property, value) in message.system() {
         let Some(key) = property.outgoing_key() else { continue };
         let dated = matches!(property, SystemProperty::AbsoluteExpiryTime | SystemProperty::CreationTime);
         if !value.is_empty() && (!dated || date::is_round_trip(value)) {
-            write_pair(&mut topic, start, key, value);
+            write_pair(topic, start, key, value);
         }
     }
-    for (key, value) in &message.properties {
-        let value = value.as_deref().unwrap_or_default();
+    for (key, value) in message.properties() {
+        let value = value.unwrap_or_default();
         let kept = !value.is_empty() || empty == EmptyValues::Write;
         if kept && !SystemProperty::is_reserved_key(key) {
-            write_pair(&mut topic, start, key, value);
+            write_pair(topic, start, key, value);
         }
     }
-    topic
 }
 
 #[cfg(test)]
@@ -66,6 +72,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::message::Message;
     use crate::property_bag;
     use crate::system_properties::SystemProperties;
     use crate::topic::{MAX_TOPIC_BYTES, check_name, matches};
@@ -78,6 +85,13 @@ mod tests {
             properties: Vec::new(),
             body: Bytes::new(),
         }
+    }
+
+    fn input_topic(to: &Identity, input: &str, message: &Message, empty: EmptyValues) -> String {
+        let record = message.encode();
+        let mut topic = String::new();
+        write_input_topic(&mut topic, &input_address(to, input), &StoredMessage::read(&record).unwrap(), empty);
+        topic
     }
 
     fn topic(message: &Message, empty: EmptyValues) -> String {

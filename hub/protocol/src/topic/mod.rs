@@ -3,7 +3,7 @@
 //! ```text
 //! client publishes   devices/{d}[/modules/{m}]/messages/events/{properties}[/]     [`Publish`]
 //! client subscribes  devices/{d}/modules/{m}/inputs/#, $edgehub/status, …          [`Filter`]
-//! hub publishes      devices/{d}/modules/{m}/inputs/{input}/{properties}           [`input_topic`]
+//! hub publishes      devices/{d}/modules/{m}/inputs/{input}/{properties}           [`write_input_topic`]
 //! ```
 //! Ids stand in topics as they are, not percent-encoded: that is what all SDKs write and expect.
 //! This module also has what MQTT 3.1.1 §4.7 says of any topic: [`matches()`], [`check_name`] and [`check_filter`].
@@ -13,7 +13,7 @@ mod input;
 mod publish;
 
 pub use filter::{Filter, InputFilter, Later};
-pub use input::{EmptyValues, input_topic};
+pub use input::{EmptyValues, input_address, write_input_topic};
 pub use publish::{Publish, Telemetry, TelemetryError, telemetry_message};
 
 /// Longest topic name that MQTT can carry.

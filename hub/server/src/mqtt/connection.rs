@@ -1,38 +1,34 @@
 //! One admitted client, served by one task until it goes.
 //!
 //! # Promises
-//! - PUBACKs follow the disk and the order of the publishes ([`Inbox`]). SUBACK follows the durable commit of the session.
+//! - PUBACKs follow the disk and the order of the publishes ([`Inbox`](super::inbox::Inbox)). SUBACK follows the durable commit of the session.
 //! - A client acts only as the identity it proved; whoever publishes as another is cut off, with the reason in the log.
-//! - What a client can make us hold is bounded: the [`Inbox`], a window of deliveries, [`MAX_QUEUED_BYTES`] to write.
+//! - What a client can make us hold is bounded: the [`Inbox`](super::inbox::Inbox), a window of deliveries, [`MAX_QUEUED_BYTES`] to write.
 //!   Past the first, reading pauses; if the journal refuses writes by then, the connection ends, since a client that cannot
 //!   even ping would end it anyway.
 
-use std::collections::HashMap;
 use std::num::NonZeroU16;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use bytestring::ByteString;
-use edge_mqtt::link::{Link, Progress};
-use edge_protocol::date;
+use edge_mqtt::link::{Frame, Link, Publish};
 use edge_protocol::status::HubStatus;
-use edge_protocol::topic::{self, Publish as Meaning, TelemetryError};
-use rmqtt_codec::types::{Publish, QoS};
+use edge_protocol::topic;
+use rmqtt_codec::types::QoS;
 use rmqtt_codec::v3::{Connect, Packet, SubscribeReturnCode};
-use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep};
 
 use super::authenticate::Authenticated;
+use super::end::End;
 use super::handshake::Admitted;
-use super::inbox::Inbox;
+use super::intake::Intake;
 use super::subscriptions::{self, Deliveries};
 use crate::clients::Registration;
 use crate::clock;
-use crate::delivery::{Delivery, Receipt};
 use crate::hub::Hub;
-use crate::metrics::{DropReason, EndReason};
-use crate::random;
 use crate::session::{MAX_SUBSCRIPTIONS, Session};
 
 /// Bytes queued for a slow reader before deliveries and reading wait.
@@ -45,48 +41,6 @@ const END_BUDGET: Duration = Duration::from_secs(2);
 /// Longest time that a token is believed. It may say centuries, which an `Instant` cannot hold.
 const LONGEST_TOKEN: Duration = Duration::from_hours(10 * 365 * 24);
 
-/// Why a connection ended.
-#[derive(Debug, thiserror::Error)]
-enum End {
-    #[error("the client said DISCONNECT")]
-    Disconnect,
-    #[error("the client closed the connection")]
-    Closed(#[source] edge_mqtt::Error),
-    #[error("the client was silent, or read nothing, for one and a half times its keep-alive")]
-    KeepAlive,
-    #[error("the client's token has expired; it may connect again with a new one")]
-    TokenExpired,
-    #[error("a newer connection of the same client took over, or its identity was removed")]
-    TakenOver,
-    #[error("the client broke the protocol: {0}")]
-    Protocol(String),
-    #[error("the disk refuses: {0}")]
-    Storage(String),
-    #[error("the hub stops")]
-    Shutdown,
-}
-
-impl End {
-    fn reason(&self) -> EndReason {
-        match self {
-            Self::Disconnect => EndReason::disconnect,
-            Self::Closed(_) => EndReason::closed,
-            Self::KeepAlive => EndReason::keep_alive,
-            Self::TokenExpired => EndReason::token_expired,
-            Self::TakenOver => EndReason::taken_over,
-            Self::Protocol(_) => EndReason::protocol,
-            Self::Storage(_) => EndReason::storage,
-            Self::Shutdown => EndReason::shutdown,
-        }
-    }
-}
-
-impl From<edge_mqtt::Error> for End {
-    fn from(error: edge_mqtt::Error) -> Self {
-        Self::Closed(error)
-    }
-}
-
 /// An admitted client.
 pub(crate) struct Client {
     hub: Arc<Hub>,
@@ -94,17 +48,20 @@ pub(crate) struct Client {
     authenticated: Authenticated,
     registration: Registration,
     session: Session,
+    /// Follows from the session.
+    wants_status: bool,
     clean_session: bool,
     will: Option<rmqtt_codec::v3::LastWill>,
     keep_alive: Duration,
     heard: Instant,
     wrote: Instant,
     expires: Instant,
-    inbox: Inbox,
+    /// Fires at the latest when the client has been silent for too long, or its token expires; often earlier, to no effect.
+    alarm: Pin<Box<Sleep>>,
+    intake: Intake,
+    /// Identifiers of publishes to be acknowledged at once.
+    durable: Vec<NonZeroU16>,
     deliveries: Deliveries,
-    packets: mpsc::Receiver<Delivery>,
-    in_flight: HashMap<NonZeroU16, Receipt>,
-    last_id: u16,
     status: watch::Receiver<HubStatus>,
     generation: watch::Receiver<u64>,
 }
@@ -112,7 +69,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(hub: Arc<Hub>, link: Link, connect: Box<Connect>, admitted: Admitted) -> Self {
         let Admitted { client: authenticated, registration, session, session_present: _ } = admitted;
-        let (deliveries, packets) = Deliveries::new(Arc::clone(&hub), authenticated.identity.clone(), authenticated.empty_values);
+        let identity = &authenticated.identity;
         let keep_alive = match connect.keep_alive {
             0 => MAX_KEEP_ALIVE,
             seconds => (Duration::from_secs(seconds.into()) * 3 / 2).min(MAX_KEEP_ALIVE),
@@ -120,7 +77,10 @@ impl Client {
         let left = Duration::from_secs(authenticated.expires.remaining(clock::unix_seconds()));
         let now = Instant::now();
         Self {
-            inbox: Inbox::new(&hub.journal, hub.metrics.waiting_publishes.clone()),
+            deliveries: Deliveries::new(Arc::clone(&hub), identity.clone(), authenticated.empty_values),
+            intake: Intake::new(Arc::clone(&hub), identity.clone()),
+            wants_status: subscriptions::wants_status(&session, identity),
+            durable: Vec::new(),
             status: hub.status.subscribe(),
             generation: hub.generation.subscribe(),
             link,
@@ -132,10 +92,7 @@ impl Client {
             heard: now,
             wrote: now,
             expires: now + left.min(LONGEST_TOKEN),
-            deliveries,
-            packets,
-            in_flight: HashMap::new(),
-            last_id: 0,
+            alarm: Box::pin(tokio::time::sleep_until(now)),
             authenticated,
             hub,
         }
@@ -149,6 +106,7 @@ impl Client {
             Ok(never) => match never {},
             Err(end) => end,
         };
+        self.deliveries.settle();
         self.farewell(&end).await;
         self.hub.metrics.disconnected(end.reason());
         let reason = crate::delivery::chain(&end);
@@ -156,54 +114,92 @@ impl Client {
             End::Protocol(_) | End::Storage(_) => tracing::warn!(client = %self.authenticated.identity, reason, "disconnected"),
             _ => tracing::info!(client = %self.authenticated.identity, reason, "disconnected"),
         }
-        // Receipts first, then the tasks that wait for them, then the place in the table: the successor finds free queues.
-        self.in_flight.clear();
-        self.deliveries.end().await;
+        // The readers first, then the place in the table: the successor finds free queues.
+        drop(self.deliveries);
         drop(self.registration);
     }
 
     async fn run(&mut self) -> Result<std::convert::Infallible, End> {
-        self.deliveries.adjust(&self.session).await;
+        self.deliveries.adjust(&self.session);
         self.status.mark_changed();
         loop {
-            self.receive_all().await?;
-            if self.inbox.is_full() && self.inbox.refused() {
-                return Err(End::Storage(format!("{} publishes of this client wait for it", self.inbox.len())));
+            let received = self.receive_all().await;
+            // Also when something is wrong: what came before it was in order.
+            self.intake.submit();
+            self.deliveries.settle();
+            received?;
+            let inbox = &mut self.intake.inbox;
+            if inbox.is_full() && inbox.refused() {
+                return Err(End::Storage(format!("{} publishes of this client wait for it", inbox.len())));
             }
             let room = self.link.queued_bytes() < MAX_QUEUED_BYTES;
-            let may_read = room && !self.inbox.is_full();
-            let wants_status = subscriptions::wants_status(&self.session, &self.authenticated.identity);
-            // While we do not read, silence is ours; but then the client has to read.
-            let silent_at = if room { self.heard } else { self.wrote } + self.keep_alive;
+            let may_read = room && !inbox.is_full();
+            self.set_alarm(room, may_read);
             tokio::select! {
-                progress = self.link.exchange(may_read) => match progress? {
-                    Progress::Read => self.heard = Instant::now(),
-                    Progress::Wrote => self.wrote = Instant::now(),
-                },
-                durable = self.inbox.next() => match durable {
-                    Ok(Some(packet_id)) => self.link.queue(Packet::PublishAck { packet_id })?,
-                    Ok(None) => {}
-                    Err(error) => {
+                progress = self.link.exchange(may_read) => {
+                    let progress = progress?;
+                    let now = Instant::now();
+                    if progress.read {
+                        self.heard = now;
+                    }
+                    if progress.wrote {
+                        self.wrote = now;
+                    }
+                }
+                durable = self.intake.inbox.next(&mut self.durable) => {
+                    for packet_id in self.durable.drain(..) {
+                        self.link.queue_acknowledgement(packet_id);
+                    }
+                    if let Err(error) = durable {
                         self.hub.metrics.unacknowledged.inc();
                         return Err(End::Storage(error.to_string()));
                     }
-                },
-                Some(delivery) = self.packets.recv(), if room => self.deliver(delivery)?,
-                Ok(()) = self.status.changed(), if wants_status && room => self.send_status()?,
-                Ok(()) = self.generation.changed() => self.deliveries.adjust(&self.session).await,
-                () = tokio::time::sleep_until(silent_at), if may_read || !room => return Err(End::KeepAlive),
-                () = tokio::time::sleep_until(self.expires) => return Err(End::TokenExpired),
+                }
+                place = self.deliveries.next(), if room => self.deliveries.send(place, &mut self.link)?,
+                Ok(()) = self.status.changed(), if self.wants_status && room => self.send_status()?,
+                Ok(()) = self.generation.changed() => self.deliveries.adjust(&self.session),
+                () = &mut self.alarm => self.check_deadlines(room, may_read)?,
                 () = self.registration.take_over.cancelled() => return Err(End::TakenOver),
                 () = self.hub.stop.cancelled() => return Err(End::Shutdown),
             }
         }
     }
 
+    /// When the client has been silent for too long. While we do not read, silence is ours; but then the client has to read. None:
+    /// we do not read, and the client owes nothing.
+    fn silent_at(&self, room: bool, may_read: bool) -> Option<Instant> {
+        (may_read || !room).then(|| if room { self.heard } else { self.wrote } + self.keep_alive)
+    }
+
+    /// Moves the alarm forward where a deadline is before it. It is not moved back: that would cost more than a false alarm.
+    fn set_alarm(&mut self, room: bool, may_read: bool) {
+        let deadline = self.silent_at(room, may_read).map_or(self.expires, |silent_at| silent_at.min(self.expires));
+        if deadline < self.alarm.deadline() {
+            self.alarm.as_mut().reset(deadline);
+        }
+    }
+
+    fn check_deadlines(&mut self, room: bool, may_read: bool) -> Result<(), End> {
+        let now = Instant::now();
+        let silent_at = self.silent_at(room, may_read);
+        if silent_at.is_some_and(|silent_at| silent_at <= now) {
+            return Err(End::KeepAlive);
+        }
+        if self.expires <= now {
+            return Err(End::TokenExpired);
+        }
+        let deadline = silent_at.map_or(self.expires, |silent_at| silent_at.min(self.expires));
+        self.alarm.as_mut().reset(deadline);
+        Ok(())
+    }
+
     /// Takes the packets that have come in whole, as far as there is room for them.
     async fn receive_all(&mut self) -> Result<(), End> {
-        while !self.inbox.is_full() && self.link.queued_bytes() < MAX_QUEUED_BYTES {
-            match self.link.decode() {
-                Ok(Some((packet, _))) => self.receive(packet).await?,
+        while !self.intake.inbox.is_full() && self.link.queued_bytes() < MAX_QUEUED_BYTES {
+            match self.link.frame() {
+                Ok(Some(Frame::Publish(publish))) => self.intake.take(publish)?,
+                Ok(Some(Frame::PubAck(packet_id))) => self.deliveries.acknowledge(packet_id),
+                Ok(Some(Frame::Other(packet))) => self.receive(packet).await?,
                 Ok(None) => return Ok(()),
                 Err(error) => return Err(End::Protocol(error.to_string())),
             }
@@ -213,14 +209,6 @@ impl Client {
 
     async fn receive(&mut self, packet: Packet) -> Result<(), End> {
         match packet {
-            Packet::Publish(publish) => self.publish(*publish),
-            Packet::PublishAck { packet_id } => {
-                // One that was never sent, or is acknowledged twice, changes nothing.
-                if let Some(receipt) = self.in_flight.remove(&packet_id) {
-                    receipt.settle();
-                }
-                Ok(())
-            }
             Packet::Subscribe { packet_id, topic_filters } => self.subscribe(packet_id, topic_filters).await,
             Packet::Unsubscribe { packet_id, topic_filters } => self.unsubscribe(packet_id, topic_filters).await,
             Packet::PingRequest => Ok(self.link.queue(Packet::PingResponse)?),
@@ -231,44 +219,6 @@ impl Client {
             Packet::Connect(_) => Err(End::Protocol("a second CONNECT".to_owned())),
             _ => Err(End::Protocol("a packet that belongs to QoS 2, or that only servers send".to_owned())),
         }
-    }
-
-    fn publish(&mut self, publish: Publish) -> Result<(), End> {
-        if publish.qos == QoS::ExactlyOnce {
-            return Err(End::Protocol("QoS 2 is not supported, as in IoT Hub".to_owned()));
-        }
-        let refused = |problem: &dyn std::fmt::Display| End::Protocol(problem.to_string());
-        topic::check_name(&publish.topic).map_err(|error| refused(&error))?;
-        let telemetry = match Meaning::parse(&publish.topic) {
-            Meaning::Telemetry(telemetry) => telemetry,
-            Meaning::Reserved => {
-                tracing::debug!(client = %self.authenticated.identity, "a publish to a $ topic that this version does not know was ignored");
-                self.inbox.push(publish.packet_id, None);
-                return Ok(());
-            }
-            Meaning::Unknown => {
-                let topic: String = publish.topic.chars().take(200).collect();
-                return Err(End::Protocol(format!("a publish to {topic:?}, which is no topic of IoT Hub")));
-            }
-        };
-        let sender = &self.authenticated.identity;
-        let mut message = match topic::telemetry_message(telemetry, sender, publish.payload, publish.retain, publish.dup) {
-            Ok(message) => message,
-            // SDKs send again what is not acknowledged, and would never get past it. IoT Edge acknowledges it, too.
-            Err(error @ TelemetryError::Bag { .. }) => {
-                tracing::warn!(%error, "a message was dropped");
-                self.hub.metrics.dropped(DropReason::malformed);
-                self.inbox.push(publish.packet_id, None);
-                return Ok(());
-            }
-            Err(error) => return Err(refused(&error)),
-        };
-        let id = random::uuid().map_err(|error| End::Storage(error.to_string()))?;
-        message.system.stamp(id, date::round_trip(clock::unix_millis()));
-        let record = self.hub.targets(&message).map(|destinations| (destinations, message.encode()));
-        self.hub.metrics.received.inc();
-        self.inbox.push(publish.packet_id, record);
-        Ok(())
     }
 
     async fn subscribe(&mut self, packet_id: NonZeroU16, filters: Vec<(ByteString, QoS)>) -> Result<(), End> {
@@ -284,7 +234,7 @@ impl Client {
         }
         self.save_session().await?;
         self.link.queue(Packet::SubscribeAck { packet_id, status })?;
-        self.deliveries.adjust(&self.session).await;
+        self.follow_session();
         // Whoever subscribes to the status hears the present one first.
         self.status.mark_changed();
         Ok(())
@@ -295,8 +245,13 @@ impl Client {
             self.session.unsubscribe(&filter);
         }
         self.save_session().await?;
-        self.deliveries.adjust(&self.session).await;
+        self.follow_session();
         Ok(self.link.queue(Packet::UnsubscribeAck { packet_id })?)
+    }
+
+    fn follow_session(&mut self) {
+        self.wants_status = subscriptions::wants_status(&self.session, &self.authenticated.identity);
+        self.deliveries.adjust(&self.session);
     }
 
     async fn save_session(&mut self) -> Result<(), End> {
@@ -306,41 +261,10 @@ impl Client {
         self.hub.sessions.save(&self.authenticated.identity, &self.session).await.map_err(|error| End::Storage(error.to_string()))
     }
 
-    fn deliver(&mut self, delivery: Delivery) -> Result<(), End> {
-        let Delivery { input, topic, payload, dup, receipt } = delivery;
-        let topic = ByteString::from(topic);
-        match subscriptions::granted(&self.session, &self.authenticated.identity, &input) {
-            // Unsubscribed meanwhile: the record stays in its queue.
-            None => Ok(()),
-            Some(0) => {
-                self.link.queue(outgoing(topic, payload, None, false))?;
-                receipt.settle();
-                Ok(())
-            }
-            Some(_) => {
-                let id = self.free_id();
-                self.link.queue(outgoing(topic, payload, Some(id), dup))?;
-                self.in_flight.insert(id, receipt);
-                Ok(())
-            }
-        }
-    }
-
     fn send_status(&mut self) -> Result<(), End> {
         let body = serde_json::to_vec(&*self.status.borrow_and_update()).map_err(|error| End::Protocol(error.to_string()))?;
-        let topic = ByteString::from_static(edge_protocol::configuration::STATUS_TOPIC);
         // QoS 0: a lost status is followed by the next one, and a reconnect asks for the present one.
-        Ok(self.link.queue(outgoing(topic, body.into(), None, false))?)
-    }
-
-    /// The window is far smaller than the range, so a free one is always near.
-    fn free_id(&mut self) -> NonZeroU16 {
-        loop {
-            self.last_id = self.last_id.wrapping_add(1);
-            if let Some(id) = NonZeroU16::new(self.last_id).filter(|id| !self.in_flight.contains_key(id)) {
-                return id;
-            }
-        }
+        Ok(self.link.queue_publish(edge_protocol::configuration::STATUS_TOPIC, &body, None, false)?)
     }
 
     /// What is still owed when a connection ends: acknowledgements under way if the end is ours, the will if it is nobody's wish.
@@ -353,18 +277,21 @@ impl Client {
                 topic: will.topic,
                 packet_id: None,
                 payload: will.message,
-                properties: None,
             };
-            if let Err(error) = self.publish(publish) {
+            if let Err(error) = self.intake.take(publish) {
                 tracing::warn!(client = %self.authenticated.identity, %error, "the client's will could not be published");
             }
         }
+        self.intake.submit();
+        let inbox = &mut self.intake.inbox;
         let settle = async {
-            while self.inbox.len() > 0 && !self.inbox.refused() {
-                match self.inbox.next().await {
-                    Ok(Some(packet_id)) => self.link.queue(Packet::PublishAck { packet_id })?,
-                    Ok(None) => {}
-                    Err(_) => break,
+            while inbox.len() > 0 && !inbox.refused() {
+                let durable = inbox.next(&mut self.durable).await;
+                for packet_id in self.durable.drain(..) {
+                    self.link.queue_acknowledgement(packet_id);
+                }
+                if durable.is_err() {
+                    break;
                 }
             }
             match end {
@@ -375,10 +302,4 @@ impl Client {
         // Whatever cannot be said in time the client finds out by sending again.
         let _said = tokio::time::timeout(END_BUDGET, settle).await;
     }
-}
-
-/// A message to the client: at QoS 1 with an identifier, at QoS 0 without.
-fn outgoing(topic: ByteString, payload: Bytes, packet_id: Option<NonZeroU16>, dup: bool) -> Packet {
-    let qos = if packet_id.is_some() { QoS::AtLeastOnce } else { QoS::AtMostOnce };
-    Packet::Publish(Box::new(Publish { dup, retain: false, qos, topic, packet_id, payload, properties: None }))
 }

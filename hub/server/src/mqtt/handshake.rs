@@ -128,11 +128,11 @@ async fn first_packet(stream: TcpStream, tls: Option<TlsAcceptor>) -> Result<Fir
     let mut link = Link::new(stream, MAX_CONNECT_BYTES);
     let mut heard = false;
     loop {
-        match link.decode() {
-            Ok(Some((Packet::Connect(connect), _))) if connect.protocol.level() == MQTT_LEVEL_311 => {
+        match link.packet() {
+            Ok(Some(Packet::Connect(connect))) if connect.protocol.level() == MQTT_LEVEL_311 => {
                 return Ok((link, Ok(connect)));
             }
-            Ok(Some((Packet::Connect(_), _))) | Err(DecodeError::UnsupportedProtocolLevel) => {
+            Ok(Some(Packet::Connect(_))) | Err(DecodeError::UnsupportedProtocolLevel) => {
                 return Ok((link, Err(Refused::Version)));
             }
             Ok(Some(_)) => return Err(Refused::NotConnect),

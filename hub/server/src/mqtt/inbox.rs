@@ -1,7 +1,10 @@
 //! Publishes on their way to the disk, and the order of their acknowledgements.
 //!
+//! What comes in with one read from the socket travels as one batch: one hand-over to the journal, one answer, and acknowledgements
+//! that are written together.
+//!
 //! # Promises
-//! - [`Inbox::next`] names a publish only after the fsync that covers it, and in the order of [`Inbox::push`].
+//! - [`Inbox::next`] names publishes only after the fsync that covers them, and in the order of [`Inbox::push`].
 //! - When the journal refuses (full, disk trouble), nothing is acknowledged and nothing overtakes: what was refused is submitted
 //!   again, in order, once the journal can be written.
 //! - At most [`MAX_WAITING`] publishes, or [`MAX_WAITING_BYTES`], are held; the connection stops reading, or ends, before there are
@@ -12,8 +15,8 @@ use std::num::NonZeroU16;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use edge_store::{AppendError, Appender, Destinations, Journal, PendingAppend};
+use bytes::{Bytes, BytesMut};
+use edge_store::{AppendError, Appender, Destinations, Journal, PendingBatch};
 use prometheus_client::metrics::gauge::Gauge;
 
 /// Publishes of one connection that are not durable yet.
@@ -25,35 +28,61 @@ pub(crate) const MAX_WAITING_BYTES: usize = 8 * 1024 * 1024;
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
+/// A publish in its batch.
 struct Publish {
     packet_id: Option<NonZeroU16>,
-    /// Where it goes, and what is kept of it; `None`: nowhere.
-    record: Option<(Destinations, Bytes)>,
+    /// Is there a record of it? One that no route wants only waits for its turn to be acknowledged.
+    kept: bool,
 }
 
-impl Publish {
-    /// Bytes held for it.
-    fn len(&self) -> usize {
-        self.record.as_ref().map_or(0, |(_, record)| record.len())
+/// Publishes that travel together.
+#[derive(Default)]
+struct Batch {
+    publishes: Vec<Publish>,
+    /// Of those that are kept, in order.
+    records: Vec<(Destinations, Bytes)>,
+}
+
+impl Batch {
+    fn bytes(&self) -> usize {
+        self.records.iter().map(|(_, record)| record.len()).sum()
+    }
+
+    /// The publishes before the record at `index`; the others stay.
+    fn split_before(&mut self, index: usize) -> Self {
+        let mut kept = 0;
+        let refused = self.publishes.iter().position(|publish| {
+            kept += usize::from(publish.kept);
+            kept > index
+        });
+        let rest = self.publishes.split_off(refused.unwrap_or(self.publishes.len()));
+        let rest = Self { publishes: rest, records: self.records.split_off(index.min(self.records.len())) };
+        std::mem::replace(self, rest)
     }
 }
 
-enum Slot {
-    /// Waits for its fsync.
-    Append(PendingAppend),
-    /// Goes nowhere, and only waits for its turn to be acknowledged.
-    Nothing,
+/// A batch that has come in, its records still in one piece of memory.
+#[derive(Default)]
+struct Gathering {
+    publishes: Vec<Publish>,
+    /// Where each record ends in `bytes`.
+    ends: Vec<(Destinations, usize)>,
+    bytes: BytesMut,
 }
 
 /// See the module.
 pub(crate) struct Inbox {
     appender: Arc<Appender>,
-    waiting: VecDeque<Publish>,
-    submitting: Option<(Publish, Boxed<PendingAppend>)>,
-    pending: VecDeque<(Publish, Slot)>,
+    gathering: Gathering,
+    waiting: VecDeque<Batch>,
+    submitting: Option<(Batch, Boxed<PendingBatch>)>,
+    /// Submitted; none: nothing of it is kept.
+    pending: VecDeque<(Batch, Option<PendingBatch>)>,
     /// Refused by the journal, or behind one that was.
-    refused: VecDeque<Publish>,
+    refused: VecDeque<Batch>,
     retry: Option<Boxed<()>>,
+    /// Publishes held.
+    len: usize,
     /// Of everything held.
     bytes: usize,
     gauge: Gauge,
@@ -63,11 +92,13 @@ impl Inbox {
     pub(crate) fn new(journal: &Journal, gauge: Gauge) -> Self {
         Self {
             appender: Arc::new(journal.appender()),
+            gathering: Gathering::default(),
             waiting: VecDeque::new(),
             submitting: None,
             pending: VecDeque::new(),
             refused: VecDeque::new(),
             retry: None,
+            len: 0,
             bytes: 0,
             gauge,
         }
@@ -75,12 +106,12 @@ impl Inbox {
 
     /// Publishes held.
     pub(crate) fn len(&self) -> usize {
-        self.waiting.len() + usize::from(self.submitting.is_some()) + self.pending.len() + self.refused.len()
+        self.len
     }
 
     /// Is there no room for another publish?
     pub(crate) fn is_full(&self) -> bool {
-        self.len() >= MAX_WAITING || self.bytes >= MAX_WAITING_BYTES
+        self.len >= MAX_WAITING || self.bytes >= MAX_WAITING_BYTES
     }
 
     /// Does the journal refuse at the moment?
@@ -88,64 +119,96 @@ impl Inbox {
         self.retry.is_some() || !self.refused.is_empty()
     }
 
-    /// Takes a publish. Without a record it is acknowledged in its turn and kept nowhere.
-    pub(crate) fn push(&mut self, packet_id: Option<NonZeroU16>, record: Option<(Destinations, Bytes)>) {
-        let publish = Publish { packet_id, record };
-        self.gauge.inc();
-        self.bytes += publish.len();
-        self.waiting.push_back(publish);
+    /// Takes a publish with what is to be kept of it, which `encode` appends. Without destinations it is acknowledged in its turn and
+    /// kept nowhere. It waits for [`Inbox::submit`].
+    pub(crate) fn push(
+        &mut self,
+        packet_id: Option<NonZeroU16>,
+        destinations: Option<Destinations>,
+        encode: impl FnOnce(&mut BytesMut),
+    ) {
+        let Gathering { publishes, ends, bytes } = &mut self.gathering;
+        publishes.push(Publish { packet_id, kept: destinations.is_some() });
+        if let Some(destinations) = destinations {
+            let before = bytes.len();
+            encode(bytes);
+            self.bytes += bytes.len() - before;
+            ends.push((destinations, bytes.len()));
+        }
+        self.len += 1;
     }
 
-    /// Waits until the next publish is durable and returns its identifier (none at QoS 0). May be dropped at any await.
+    /// Sends what was pushed on its way, as one batch.
+    pub(crate) fn submit(&mut self) {
+        let Gathering { publishes, ends, bytes } = std::mem::take(&mut self.gathering);
+        if publishes.is_empty() {
+            return;
+        }
+        self.gauge.inc_by(i64::try_from(publishes.len()).unwrap_or_default());
+        let bytes = bytes.freeze();
+        let mut start = 0;
+        let record = |(destinations, end)| (destinations, bytes.slice(std::mem::replace(&mut start, end)..end));
+        let records = ends.into_iter().map(record).collect();
+        self.waiting.push_back(Batch { publishes, records });
+    }
+
+    /// Waits until publishes are durable and adds their identifiers to `durable`, where they have one. May be dropped at any await.
     ///
     /// # Errors
     /// What cannot be cured by waiting. The connection must end, so that the client does not believe in an acknowledgement to come.
-    pub(crate) async fn next(&mut self) -> Result<Option<NonZeroU16>, AppendError> {
+    pub(crate) async fn next(&mut self, durable: &mut Vec<NonZeroU16>) -> Result<(), AppendError> {
         loop {
             self.submit_next();
             self.retry_when_drained();
-            if self.len() == 0 {
-                return std::future::pending().await;
-            }
             tokio::select! {
                 biased;
                 outcome = settled(self.pending.front_mut()), if !self.pending.is_empty() => {
-                    let Some((publish, _)) = self.pending.pop_front() else { continue };
+                    let Some((mut batch, _)) = self.pending.pop_front() else { continue };
                     match outcome {
                         Ok(()) if self.refused.is_empty() => {
-                            self.gauge.dec();
-                            self.bytes -= publish.len();
-                            return Ok(publish.packet_id);
+                            self.done(&batch, durable);
+                            return Ok(());
                         }
-                        Ok(()) => self.refused.push_back(publish),
-                        Err(error) if can_be_cured(&error) => {
-                            if self.refused.is_empty() {
-                                tracing::warn!(%error, "the journal refuses a message; its sender waits unacknowledged");
-                            }
-                            self.refused.push_back(publish);
-                        }
-                        Err(error) => {
-                            self.gauge.dec();
-                            self.bytes -= publish.len();
+                        Err((_, error)) if !can_be_cured(&error) => {
+                            self.done(&batch, &mut Vec::new());
                             return Err(error);
                         }
+                        Err((index, error)) if self.refused.is_empty() => {
+                            tracing::warn!(%error, "the journal refuses a message; its sender waits unacknowledged");
+                            let accepted = batch.split_before(index);
+                            self.refused.push_back(batch);
+                            if !accepted.publishes.is_empty() {
+                                self.done(&accepted, durable);
+                                return Ok(());
+                            }
+                        }
+                        // Behind what was refused before it.
+                        Ok(()) | Err(_) => self.refused.push_back(batch),
                     }
                 }
                 append = started(&mut self.submitting), if self.submitting.is_some() => {
-                    if let Some((publish, _)) = self.submitting.take() {
-                        self.pending.push_back((publish, Slot::Append(append)));
+                    if let Some((batch, _)) = self.submitting.take() {
+                        self.pending.push_back((batch, Some(append)));
                     }
                 }
                 () = elapsed(&mut self.retry), if self.retry.is_some() => {
                     self.retry = None;
                     self.appender.resume();
                     // Back in front of what came later, in order.
-                    while let Some(publish) = self.refused.pop_back() {
-                        self.waiting.push_front(publish);
+                    while let Some(batch) = self.refused.pop_back() {
+                        self.waiting.push_front(batch);
                     }
                 }
+                () = std::future::pending(), if self.pending.is_empty() && self.submitting.is_none() && self.retry.is_none() => {}
             }
         }
+    }
+
+    fn done(&mut self, batch: &Batch, durable: &mut Vec<NonZeroU16>) {
+        self.gauge.dec_by(i64::try_from(batch.publishes.len()).unwrap_or_default());
+        self.len -= batch.publishes.len();
+        self.bytes -= batch.bytes();
+        durable.extend(batch.publishes.iter().filter_map(|publish| publish.packet_id));
     }
 
     #[expect(
@@ -153,16 +216,15 @@ impl Inbox {
         reason = "submitting and becoming durable are two steps, and the second is awaited elsewhere"
     )]
     fn submit_next(&mut self) {
-        if self.submitting.is_some() || self.refused() {
-            return;
+        while self.submitting.is_none() && !self.refused() {
+            let Some(batch) = self.waiting.pop_front() else { return };
+            if batch.records.is_empty() {
+                self.pending.push_back((batch, None));
+                continue;
+            }
+            let (appender, records) = (Arc::clone(&self.appender), batch.records.clone());
+            self.submitting = Some((batch, Box::pin(async move { appender.submit_batch(records).await })));
         }
-        let Some(publish) = self.waiting.pop_front() else { return };
-        let Some((destinations, record)) = publish.record.clone() else {
-            self.pending.push_back((publish, Slot::Nothing));
-            return;
-        };
-        let appender = Arc::clone(&self.appender);
-        self.submitting = Some((publish, Box::pin(async move { appender.submit(&destinations, record).await })));
     }
 
     /// Everything submitted has been answered, and some of it was refused: wait until the journal can be written.
@@ -176,7 +238,8 @@ impl Inbox {
 
 impl Drop for Inbox {
     fn drop(&mut self) {
-        self.gauge.dec_by(i64::try_from(self.len()).unwrap_or_default());
+        // What was pushed and never submitted was never counted.
+        self.gauge.dec_by(i64::try_from(self.len - self.gathering.publishes.len()).unwrap_or_default());
     }
 }
 
@@ -184,15 +247,15 @@ fn can_be_cured(error: &AppendError) -> bool {
     matches!(error, AppendError::Full { .. } | AppendError::DiskFull | AppendError::Disk { .. } | AppendError::Behind)
 }
 
-async fn settled(front: Option<&mut (Publish, Slot)>) -> Result<(), AppendError> {
+async fn settled(front: Option<&mut (Batch, Option<PendingBatch>)>) -> Result<(), (usize, AppendError)> {
     match front {
-        Some((_, Slot::Append(append))) => append.await,
-        Some((_, Slot::Nothing)) => Ok(()),
+        Some((_, Some(append))) => append.await.map_err(|refused| (refused.index, refused.error)),
+        Some((_, None)) => Ok(()),
         None => std::future::pending().await,
     }
 }
 
-async fn started(submitting: &mut Option<(Publish, Boxed<PendingAppend>)>) -> PendingAppend {
+async fn started(submitting: &mut Option<(Batch, Boxed<PendingBatch>)>) -> PendingBatch {
     match submitting {
         Some((_, future)) => future.await,
         None => std::future::pending().await,
@@ -203,5 +266,35 @@ async fn elapsed(retry: &mut Option<Boxed<()>>) {
     match retry {
         Some(future) => future.await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(kept: &[bool]) -> Batch {
+        let id = |place| u16::try_from(place + 1).ok().and_then(NonZeroU16::new);
+        let publishes = kept.iter().enumerate().map(|(place, kept)| Publish { packet_id: id(place), kept: *kept }).collect();
+        let to = || edge_store::Destination::new("q".parse().unwrap()).into();
+        let records = kept.iter().filter(|kept| **kept).map(|_| (to(), Bytes::from_static(b"x"))).collect();
+        Batch { publishes, records }
+    }
+
+    #[test]
+    fn a_batch_is_split_where_the_journal_refused() {
+        for (kept, index, before, records_after) in [
+            (&[true, true, true][..], 0, 0, 3),
+            (&[true, true, true], 2, 2, 1),
+            (&[false, true, false, true, false], 0, 1, 2),
+            (&[false, true, false, true, false], 1, 3, 1),
+            (&[true, true], 2, 2, 0),
+        ] {
+            let mut rest = batch(kept);
+            let accepted = rest.split_before(index);
+            assert_eq!(accepted.publishes.len(), before, "{kept:?} {index}");
+            assert_eq!(accepted.records.len(), index, "{kept:?} {index}");
+            assert_eq!((rest.publishes.len(), rest.records.len()), (kept.len() - before, records_after), "{kept:?} {index}");
+        }
     }
 }

@@ -1,12 +1,15 @@
 //! The MQTT head: sockets in, identities proved, packets translated. It decides nothing about messages.
 //!
-//! [`handshake`] takes a socket to an authenticated client, [`connection`] serves it, [`inbox`] keeps the order of
-//! acknowledgements. A silent, slow or hostile client costs one of [`MAX_HANDSHAKES`] places for [`HANDSHAKE_BUDGET`], and then nothing.
+//! [`handshake`] takes a socket to an authenticated client, [`connection`] serves it: [`intake`] takes what it publishes, [`inbox`]
+//! keeps the order of acknowledgements, [`subscriptions`] hands out what waits for it. A silent, slow or hostile client costs one of [`MAX_HANDSHAKES`] places for [`HANDSHAKE_BUDGET`], and then nothing.
 
 mod authenticate;
 mod connection;
+mod end;
 mod handshake;
+mod in_flight;
 mod inbox;
+mod intake;
 mod peers;
 mod subscriptions;
 

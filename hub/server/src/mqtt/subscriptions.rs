@@ -1,16 +1,19 @@
-//! Which queues a client's subscriptions reach, and the delivery tasks that serve them.
+//! Which queues a client's subscriptions reach, and the outboxes that serve them.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::num::NonZeroU16;
 use std::sync::Arc;
+use std::task::Poll;
 
+use edge_mqtt::link::Link;
 use edge_protocol::identity::Identity;
 use edge_protocol::topic::{EmptyValues, Filter};
 use edge_routing::Endpoint;
-use edge_store::QueueName;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinHandle;
+use edge_store::{Offset, QueueName};
 
-use crate::delivery::{self, Delivery};
+use super::in_flight::InFlight;
+use crate::delivery::{MAX_BATCH, Outbox};
 use crate::hub::Hub;
 use crate::session::Session;
 
@@ -27,56 +30,84 @@ pub(crate) fn wants_status(session: &Session, identity: &Identity) -> bool {
     session.subscriptions.iter().any(|subscription| Filter::classify(&subscription.filter, identity) == Filter::Status)
 }
 
-/// The delivery tasks of one connection: one per queue that its subscriptions reach.
+/// What is to be remembered of a message in flight.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    /// Which outbox it came from; it may be gone, and another in its place.
+    place: usize,
+    serial: u64,
+    offset: Offset,
+}
+
+struct Place {
+    serial: u64,
+    outbox: Outbox,
+}
+
+/// The deliveries of one connection: an outbox per queue that its subscriptions reach, and the window that they share.
 pub(crate) struct Deliveries {
     hub: Arc<Hub>,
     identity: Identity,
     empty_values: EmptyValues,
-    window: Arc<Semaphore>,
-    window_size: usize,
-    packets: mpsc::Sender<Delivery>,
-    tasks: HashMap<QueueName, JoinHandle<()>>,
+    window: usize,
+    in_flight: InFlight<Sent>,
+    /// A place is used again once its outbox is gone.
+    places: Vec<Option<Place>>,
+    last_serial: u64,
+    /// The place that is looked at first: they take turns.
+    turn: usize,
+    /// Memory for the topic of one message.
+    topic: String,
 }
 
 impl Deliveries {
-    /// No tasks yet. What they have to send comes out of the receiver.
-    pub(crate) fn new(hub: Arc<Hub>, identity: Identity, empty_values: EmptyValues) -> (Self, mpsc::Receiver<Delivery>) {
-        // One place: the window bounds what is in flight, the channel only hands over.
-        let (packets, receiver) = mpsc::channel(1);
-        let window_size = hub.active.load().delivery_window;
-        let window = Arc::new(Semaphore::new(window_size));
-        (Self { hub, identity, empty_values, window, window_size, packets, tasks: HashMap::new() }, receiver)
-    }
-
-    /// Starts and ends tasks so that they fit the session and the configuration in force.
-    pub(crate) async fn adjust(&mut self, session: &Session) {
-        let wanted = self.wanted(session);
-        let unwanted: Vec<QueueName> = self.tasks.keys().filter(|queue| !wanted.contains_key(*queue)).cloned().collect();
-        for queue in unwanted {
-            if let Some(task) = self.tasks.remove(&queue) {
-                end(task).await;
-            }
-        }
-        for (queue, input) in wanted {
-            if self.tasks.contains_key(&queue) {
-                continue;
-            }
-            let task = delivery::Task {
-                hub: Arc::clone(&self.hub),
-                to: self.identity.clone(),
-                empty_values: self.empty_values,
-                input: input.into(),
-                queue: queue.clone(),
-                window: Arc::clone(&self.window),
-                window_size: self.window_size,
-                packets: self.packets.clone(),
-            };
-            self.tasks.insert(queue, tokio::spawn(task.run()));
+    /// No outboxes yet.
+    pub(crate) fn new(hub: Arc<Hub>, identity: Identity, empty_values: EmptyValues) -> Self {
+        let window = hub.active.load().delivery_window;
+        Self {
+            hub,
+            identity,
+            empty_values,
+            window,
+            in_flight: InFlight::default(),
+            places: Vec::new(),
+            last_serial: 0,
+            turn: 0,
+            topic: String::new(),
         }
     }
 
-    /// Queues of the routes in force, and those of former routes that still hold messages for this module.
-    fn wanted(&self, session: &Session) -> HashMap<QueueName, String> {
+    /// Opens and closes outboxes so that they fit the session and the configuration in force.
+    pub(crate) fn adjust(&mut self, session: &Session) {
+        let mut wanted = self.wanted(session);
+        for place in &mut self.places {
+            match place.as_mut().and_then(|place| Some((wanted.remove(place.outbox.queue())?, place))) {
+                Some(((_, qos), place)) => place.outbox.qos = qos,
+                // Its reader goes with it, so that another connection can have the queue.
+                None => *place = None,
+            }
+        }
+        for (queue, (input, qos)) in wanted {
+            let to = (&self.identity, input.as_str());
+            match Outbox::open(&self.hub, queue, to, qos, self.empty_values) {
+                Ok(outbox) => {
+                    self.last_serial += 1;
+                    let new = Place { serial: self.last_serial, outbox };
+                    match self.places.iter_mut().find(|place| place.is_none()) {
+                        Some(place) => *place = Some(new),
+                        None => self.places.push(Some(new)),
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, client = %self.identity, "an input stays without deliveries until the client reconnects");
+                }
+            }
+        }
+    }
+
+    /// Queues of the routes in force, and those of former routes that still hold messages for this module: with the input and the
+    /// quality of service.
+    fn wanted(&self, session: &Session) -> HashMap<QueueName, (String, u8)> {
         let Some(module) = &self.identity.module else { return HashMap::new() };
         let active = self.hub.active.load();
         let former = self.hub.journal.queues().into_iter().filter(|queue| queue.depth > 0).map(|queue| queue.endpoint);
@@ -85,19 +116,78 @@ impl Deliveries {
             Ok(Endpoint::Input { module: to, input }) if to == *module => Some((queue, input)),
             _ => None,
         });
-        mine.filter(|(_, input)| granted(session, &self.identity, input).is_some()).collect()
+        mine.filter_map(|(queue, input)| Some((queue, (granted(session, &self.identity, &input)?, input))))
+            .map(|(queue, (qos, input))| (queue, (input, qos)))
+            .collect()
     }
 
-    /// Ends all tasks; their queues are free for another reader afterwards.
-    pub(crate) async fn end(self) {
-        for (_, task) in self.tasks {
-            end(task).await;
+    /// Waits until some outbox has records that may be sent, and returns its place. May be dropped at any await.
+    pub(crate) async fn next(&mut self) -> usize {
+        let room = self.in_flight.room(self.window);
+        let turn = self.turn;
+        let most = |outbox: &Outbox| if outbox.qos == 0 { MAX_BATCH } else { room };
+        // The usual case: a module with one input.
+        if let [Some(only)] = &mut self.places[..] {
+            let most = most(&only.outbox);
+            if most > 0 {
+                only.outbox.read(most).await;
+                return 0;
+            }
+        }
+        let count = self.places.len().max(1);
+        let mut reading: Vec<_> = (self.places.iter_mut().enumerate())
+            .filter_map(|(at, place)| Some((at, &mut place.as_mut()?.outbox)))
+            .filter_map(|(at, outbox)| Some(most(outbox)).filter(|most| *most > 0).map(|most| (at, Box::pin(outbox.read(most)))))
+            .collect();
+        reading.sort_by_key(|(at, _)| (*at + count - turn % count) % count);
+        poll_fn(|context| {
+            for (at, read) in &mut reading {
+                if read.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(*at);
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Queues for the socket what the outbox at a place has read.
+    pub(crate) fn send(&mut self, at: usize, link: &mut Link) -> Result<(), edge_mqtt::Error> {
+        let Some(Some(Place { serial, outbox })) = self.places.get_mut(at) else { return Ok(()) };
+        let before = self.in_flight.len();
+        let sent = outbox.send(link, &mut self.topic, |offset| self.in_flight.send(Sent { place: at, serial: *serial, offset }));
+        // At QoS 0 there is nothing to wait for.
+        outbox.settle();
+        self.turn = at + 1;
+        self.hub.metrics.in_flight_deliveries.inc_by(count(self.in_flight.len() - before));
+        sent
+    }
+
+    /// Takes an acknowledgement. One of a message that was never sent, or is acknowledged twice, changes nothing.
+    pub(crate) fn acknowledge(&mut self, id: NonZeroU16) {
+        let Some(Sent { place, serial, offset }) = self.in_flight.acknowledge(id) else { return };
+        self.hub.metrics.in_flight_deliveries.dec();
+        if let Some(Some(place)) = self.places.get_mut(place)
+            && place.serial == serial
+        {
+            place.outbox.acknowledge(offset);
+        }
+    }
+
+    /// Settles what was acknowledged.
+    pub(crate) fn settle(&mut self) {
+        for place in self.places.iter_mut().flatten() {
+            place.outbox.settle();
         }
     }
 }
 
-async fn end(task: JoinHandle<()>) {
-    task.abort();
-    // An error says that it was aborted, which is what we asked for.
-    let _aborted = task.await;
+impl Drop for Deliveries {
+    fn drop(&mut self) {
+        self.hub.metrics.in_flight_deliveries.dec_by(count(self.in_flight.len()));
+    }
+}
+
+fn count(messages: usize) -> i64 {
+    i64::try_from(messages).unwrap_or(i64::MAX)
 }

@@ -217,7 +217,7 @@ pub fn output_topic(module: &str, bag: &str) -> String {
 
 /// Publishes and waits for the PUBACK.
 pub async fn publish(client: &mut Connection, topic: &str, body: impl Into<Bytes>) {
-    let id = client.publish(topic, body.into(), false).unwrap();
+    let id = client.publish(topic, &body.into(), false).unwrap();
     loop {
         if let Event::PubAck(acknowledged) = event(client).await {
             assert_eq!(acknowledged, id);
