@@ -1,6 +1,6 @@
 //! Tokens with a look ahead, and what to say of the one that is not due.
 
-use crate::error::{Problem, quoted, shortened};
+use crate::error::{Problem, printable, quoted};
 use crate::lex::{Keyword, Kind, Lexer, Token};
 use crate::suggest::nearest;
 
@@ -85,7 +85,7 @@ impl<'t> Cursor<'t> {
             Kind::Constant => "the constant ",
             // Already in quotes.
             Kind::String => {
-                return (Problem::expected(expected, format!("the string {}", shortened(token.text))), token.offset);
+                return (Problem::expected(expected, format!("the string {}", printable(token.text))), token.offset);
             }
             Kind::Name | Kind::System | Kind::Symbol => "",
         };

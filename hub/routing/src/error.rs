@@ -195,6 +195,15 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("{:?}", shortened(text))
 }
 
+/// `text`, which has its quotes, cut to a readable length; control characters as escapes.
+pub(crate) fn printable(text: &str) -> String {
+    let mut printable = String::new();
+    for c in shortened(text).chars() {
+        if c.is_control() { printable.extend(c.escape_default()) } else { printable.push(c) }
+    }
+    printable
+}
+
 /// `text`, cut to a readable length.
 pub(crate) fn shortened(text: &str) -> String {
     match text.char_indices().nth(MAX_QUOTED_CHARS) {
