@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use edge_protocol::identity::Identity;
 use edge_routing::Endpoint;
-use edge_store::{Journal, JournalOptions, OpenError, Opening, Problem, StateError, StateStore};
+use edge_store::{Journal, JournalOptions, OnFull, OpenError, Opening, Problem, StateError, StateStore};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -159,7 +159,7 @@ fn open_store(data: &Path, max_bytes: Option<u64>) -> Result<(Journal, StateStor
         Some(bytes) => bytes,
         None => four_fifths_of_the_file_system(data).map_err(failed)?,
     };
-    let (journal, recovery) = Journal::open(&data.join("journal"), JournalOptions { max_bytes, ..JournalOptions::default() })?;
+    let (journal, recovery) = Journal::open(&data.join("journal"), options(max_bytes))?;
     tracing::info!(?recovery, max_bytes, "the journal is open");
     let (state, opening) = StateStore::open(&data.join("state.redb"))?;
     if let Opening::Replaced { damaged, reason } = &opening {
@@ -167,6 +167,10 @@ fn open_store(data: &Path, max_bytes: Option<u64>) -> Result<(Journal, StateStor
     }
     let epoch = state.epoch().to_owned();
     Ok((journal, state, epoch))
+}
+
+fn options(max_bytes: u64) -> JournalOptions {
+    JournalOptions { max_bytes, on_full: OnFull::RejectNew, ..JournalOptions::default() }
 }
 
 /// The rest stays free for the file system's own needs and the state store.
@@ -193,6 +197,7 @@ async fn report_storage(hub: Arc<Hub>) {
 fn describe(problem: &Problem) -> String {
     match problem {
         Problem::Full => "the journal is full: senders wait until messages are delivered; look for an input that nobody reads or an upstream that is not reached, or enlarge the volume and restart the hub".to_owned(),
+        Problem::EndpointFull { endpoint } => format!("the journal is full of messages for {endpoint}: senders to it wait until some are delivered; look at whether anybody reads them, or enlarge the volume and restart the hub"),
         Problem::DiskFull => "the volume of the journal has no space left: senders wait until there is some".to_owned(),
         Problem::Disk { detail } => format!("the disk of the journal fails: {detail}"),
     }
@@ -300,7 +305,7 @@ impl Follower {
 /// of names that are none of ours (their own were damaged on disk), and, while the journal is full, of an upstream that was removed.
 fn retire_orphans(hub: &Hub) {
     let active = hub.active.load();
-    let is_full = *hub.journal.problem().borrow() == Some(Problem::Full);
+    let is_full = matches!(*hub.journal.problem().borrow(), Some(Problem::Full | Problem::EndpointFull { .. }));
     for queue in hub.journal.queues() {
         let (orphan, reason) = match Endpoint::from_queue_name(queue.endpoint.as_str()) {
             Ok(Endpoint::Input { module, .. }) => (!active.modules.contains_key(&module), DropReason::endpoint_removed),

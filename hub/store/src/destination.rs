@@ -28,6 +28,16 @@ impl Priority {
         if number < Self::DEFAULT.0 { Some(Self(number)) } else { None }
     }
 
+    /// Its place among all, the most urgent being 0.
+    pub(crate) const fn rank(self) -> u8 {
+        self.0
+    }
+
+    /// The priority of that place, if there is one.
+    pub(crate) const fn of_rank(rank: u8) -> Option<Self> {
+        if rank <= Self::DEFAULT.0 { Some(Self(rank)) } else { None }
+    }
+
     /// Its number; none for the default.
     pub const fn number(self) -> Option<u8> {
         if self.0 < Self::DEFAULT.0 { Some(self.0) } else { None }
@@ -100,6 +110,13 @@ impl Destinations {
         } else {
             Err(DestinationsError { endpoints: destinations.len() })
         }
+    }
+}
+
+impl Destinations {
+    /// Is it the same value, as clones are? Equal ones that were made apart are not.
+    pub(crate) fn is_clone_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 

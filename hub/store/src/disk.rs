@@ -43,6 +43,8 @@ pub trait Disk: Send + Sync {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Bytes of the file system of `directory` that are free for us.
+    fn free_bytes(&self, directory: &Path) -> io::Result<u64>;
     /// Returns once the entries of `directory` (files created, renamed, removed) are on the device.
     fn sync_dir(&self, directory: &Path) -> io::Result<()>;
 }
@@ -128,6 +130,11 @@ impl Disk for RealDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+
+    fn free_bytes(&self, directory: &Path) -> io::Result<u64> {
+        let figures = rustix::fs::statvfs(directory)?;
+        Ok(figures.f_bavail.saturating_mul(figures.f_frsize))
     }
 
     fn sync_dir(&self, directory: &Path) -> io::Result<()> {

@@ -1,36 +1,52 @@
 //! The journal: everything the hub has accepted and not yet delivered.
 //!
-//! One writer thread appends; a queue is a cursor over the journal, with at most one reader. A record is written once, whatever the
-//! number of its queues.
+//! One writer thread appends. A record is written once, whatever the number of its destinations; each (endpoint, priority) has a queue,
+//! which is a cursor over the journal, and an endpoint has at most one reader, of all its queues.
 //!
 //! # Promises
-//! - `append` returns after the fsync that covers its record. One fsync covers all appends that wait, whatever their queues.
-//! - Records are read in the order appended. After a crash, those past the saved cursor are read again; none is skipped. What is
-//!   settled is saved with the next commit, or after 100 ms without one, and then without a sync of its own.
+//! - `append` returns after the fsync that covers its record. One fsync covers all appends that wait, whatever their endpoints.
+//! - A reader gets the most urgent records first, and those of one priority in the order appended. After a crash, those past the
+//!   saved cursor are read again; none is skipped. What is settled is saved with the next commit, or after 100 ms without one, and then
+//!   without a sync of its own.
 //! - After a failed append nothing of the same [`Appender`] is accepted until it says so: no record overtakes one tried again.
-//! - Files take no more than `max_bytes`: past it appends are refused with [`AppendError::Full`], and [`Appender::writable`] says when a
-//!   segment is free again. A queue that nobody reads holds the segments from its first record on, until it is drained or
-//!   [retired](Journal::retire).
-//! - Memory does not grow with the backlog: per segment a count per queue, per reader a chunk and what is in flight.
-//! - Opening takes the same time however much waits: only the newest segment is read as a whole.
+//! - Files take no more than `max_bytes`, and one segment more while records are moved. Past it the [`Quota`] says who yields. Half
+//!   of the room is guaranteed to the endpoints in equal parts, so one that nobody reads starves no other.
+//! - A record past its time to live is not handed out. Its age counts by a clock that never jumps: see `time.rs`, also for what a
+//!   restart does to it.
+//! - Every record that was acknowledged is settled, dropped, expired, lost, retired or waiting, and [`Usage`] says how many are which.
+//! - Memory does not grow with the backlog: per segment and queue a span of numbers, per reader a chunk and what is in flight, and
+//!   1 MiB of the newest records for readers that keep up.
+//! - Opening takes little time however much waits: of each segment head and seal are read, and only the newest as a whole.
 //!
 //! # On disk (little-endian on every host; format 2)
 //! ```text
 //! <dir>/lock        held by the process that has the journal open
-//! <dir>/00017.seg   a slot of `segment_bytes`, filled with zeros when created and used again
-//! header            twice, in sectors of its own: magic "EDGJ" | format | generation | first offset | segment bytes | salt | crc32
-//! record            len | crc32, seeded with generation and salt | offset | unsynced | kind | entries in queues | payload
+//! <dir>/00017.seg   a log segment: a slot of `segment_bytes`, filled with zeros when created and used again; or a compacted one
+//! <dir>/00018.new   a compacted segment being written; removed on open
+//! header            twice, in sectors of its own: magic "EDGJ" | format | kind | generation | first offset | file bytes | salt
+//!                   | generations covered | where records begin | crc32
+//! seal              written when a segment is ended: where it ends, and of each queue the span of its records in it and their
+//!                   latest expiry
+//! record            len | crc32, seeded with generation and salt | offset | unsynced | kind | entries in queues, each with its expiry
+//!                   | payload
 //! ```
-//! The fields' sizes stand at the top of `segment.rs` and `record.rs`. Every segment begins with a record that lists all
+//! The fields' sizes stand at the top of `segment.rs`, `seal.rs` and `record.rs`. Every log segment begins with a record that lists all
 //! queues, with cursors and next numbers, so an older segment is never needed but for its messages. A segment is used again once all
-//! queues have settled what it holds, in order, and that is on disk.
+//! queues have settled what it holds and that is on disk, wherever it stands among the others.
+//!
+//! When room is short, what is still wanted of segments that hold little of it is moved into a compacted segment of just the size
+//! (`cleaner.rs`): records keep offset and numbers, entries of queues that are done with them are left out. A compacted segment is
+//! written and synced whole before it gets its name, and its head says which generations it takes the place of; where both are found,
+//! the compacted one counts.
 //!
 //! # When the disk fails
-//! - no space for another segment: the appends that need it fail with [`AppendError::DiskFull`], others go on; segments that are
-//!   done with are used again. Files are filled with zeros when created, so the disk is not found full later.
+//! - no space for another segment, or less than is to be left free: as if the quota were reached, in so far as records may be dropped;
+//!   otherwise the appends that need one fail with [`AppendError::DiskFull`]. Segments that are done with are used again. Files are
+//!   filled with zeros when created, so the disk is not found full later.
 //! - a failed write or fsync: what it covered is refused, and nothing more is written to that segment: the kernel may have dropped the
-//!   pages, and a second try could lie. The next append begins another segment, whose first offset says where this one ends.
+//!   pages, and a second try could lie. The next append seals it where it was good, and begins another.
 //! - a failed read: the reader gets an error, each time it tries. What a disk may still give back is not given up.
+//! - a failed move: the segments stay as they are; it is tried again later.
 //!
 //! # Damage, and what becomes of it (one test each in `tests/known_damage.rs`)
 //! - torn tail: cut on open. It was never acknowledged, so nothing is lost. Records of the torn commit that did reach the disk are
@@ -38,34 +54,41 @@
 //! - bad checksum before the tail: that record is skipped, counted as corrupt and, per queue, as lost, and logged at `error!`; its
 //!   neighbours are read. Every record says which ones were synced before it, so damage is told from a tear; only in the last commit
 //!   of a process that was killed it is not, and is taken for one.
-//! - damage in an older segment: met when it is read, and skipped in the same way. Such a segment is removed, not used again.
+//! - damage in an older or a compacted segment: met when it is read, and skipped in the same way. Such a segment is removed, not used
+//!   again.
 //! - a segment is cut short or missing: what it held is counted as lost; the others are read.
+//! - a compacted segment is missing, and what it took the place of is still there: that is read.
 //! - one header damaged: its copy is read. Both: the file is set aside as `*.damaged`.
+//! - a seal damaged: the segment is read whole when the journal is opened.
 //! - a second file of the same generation, such as somebody's copy: set aside as `*.damaged`.
-//! - list of queues damaged: made good from the segment before.
+//! - list of queues damaged: made good from the newest segment before that has one.
 //! - no cursor record found: reading starts at the oldest segment. Duplicates, no loss.
 //! - a queue's name damaged: its records are kept under `unnamed-<id>`.
 //! - a file that was cut short while it was created: removed. It never held anything.
 //! - what an earlier use of a segment left in it: never read, nor is a payload that looks like a record. No sender knows the salt.
 //! - unknown format: refused by name and left untouched. We never guess.
 //!
-//! Not yet: priorities and times to live are taken and not looked at; an endpoint is one queue.
-//!
-//! Not here: which queue a message belongs to, retries, expiry, the disk itself ([`disk`](crate::disk), so that tests can pull the plug).
+//! Not here: which endpoint a message goes to, retries, the disk and the clock themselves ([`disk`](crate::disk),
+//! [`clock`](crate::clock), so that tests can pull the plug and let time pass).
 
 mod appender;
+mod cleaner;
 mod commit;
 mod fetch;
 mod ledger;
 mod limits;
 mod open;
+mod quota;
 mod reader;
 mod replay;
+mod resolve;
 mod run;
 mod scan;
 mod shared;
 mod slots;
+mod time;
 mod usage;
+mod window;
 mod writer;
 
 use std::path::Path;
@@ -78,15 +101,16 @@ use tokio::sync::{Semaphore, oneshot, watch};
 
 pub use appender::{AppendError, Appender, BatchRefused, MAX_WAITING_BYTES, PendingAppend, PendingBatch, WAITING_OVERHEAD_BYTES};
 pub use open::{OpenError, Recovery};
+pub use quota::{OnFull, Quota, QuotaError};
 pub use reader::{MAX_UNSETTLED, QueueReader, ReadError, ReaderError, Record};
-pub use usage::{Problem, QueueUsage, Usage};
+pub use usage::{Counts, EndpointUsage, Problem, QueueUsage, Usage};
 
 use self::appender::Request;
 use self::commit::Committer;
-use self::ledger::TooManyQueues;
 use self::limits::Limits;
 use self::shared::Shared;
 use self::writer::WriterHandle;
+use crate::clock::{Clock, RealClock};
 use crate::destination::{Destination, Destinations, DestinationsError};
 use crate::disk::{Disk, RealDisk};
 use crate::queue::QueueName;
@@ -106,6 +130,10 @@ pub struct JournalOptions {
     pub segment_bytes: u64,
     /// Most that all segment files together may take: at least three segments.
     pub max_bytes: u64,
+    /// Who yields when they do.
+    pub on_full: OnFull,
+    /// Bytes of the file system to leave free; see [`Quota`].
+    pub min_free_bytes: u64,
 }
 
 impl JournalOptions {
@@ -113,22 +141,25 @@ impl JournalOptions {
     pub const SEGMENT_BYTES: u64 = 4 * 1024 * 1024;
     /// The least that a journal with segments of that size may have.
     pub const MIN_BYTES: u64 = 3 * Self::SEGMENT_BYTES;
+    /// What is used where nothing else is said.
+    pub const DEFAULT: Self =
+        Self { segment_bytes: Self::SEGMENT_BYTES, max_bytes: 800 * 1024 * 1024, on_full: OnFull::DropOldest, min_free_bytes: 0 };
 }
 
 impl Default for JournalOptions {
     fn default() -> Self {
-        Self { segment_bytes: Self::SEGMENT_BYTES, max_bytes: 800 * 1024 * 1024 }
+        Self::DEFAULT
     }
 }
 
-/// Why a queue was not retired.
+/// Why an endpoint was not retired.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RetireError {
     /// It has a live reader.
-    #[error("queue {queue} has a reader")]
+    #[error("endpoint {endpoint} has a reader")]
     InUse {
-        /// The queue.
-        queue: QueueName,
+        /// The endpoint.
+        endpoint: QueueName,
     },
 }
 
@@ -149,16 +180,30 @@ impl Journal {
 
     /// Opens the journal on another disk.
     pub fn open_on(disk: Arc<dyn Disk>, directory: &Path, options: JournalOptions) -> Result<(Self, Recovery), OpenError> {
+        Self::open_with(disk, Arc::new(RealClock), directory, options)
+    }
+
+    /// Opens the journal on another disk and by another clock.
+    pub fn open_with(
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        directory: &Path,
+        options: JournalOptions,
+    ) -> Result<(Self, Recovery), OpenError> {
         let limits = Limits::of(&options)?;
-        let (shared, start, recovery) = open::open(disk, directory, limits)?;
+        let (shared, start, recovery) = open::open(disk, clock, directory, limits, Quota::of(&options))?;
+        let failed = |source| OpenError::Disk { operation: "start the threads of", path: directory.to_owned(), source };
         let committer = Committer::new(Arc::clone(&shared), start);
         let (requests, receiver) = mpsc::channel();
         thread::Builder::new()
             .name("journal-writer".to_owned())
             .spawn(move || writer::run(committer, &receiver))
-            .map_err(|source| OpenError::Disk { operation: "start the writer thread of", path: directory.to_owned(), source })?;
+            .map_err(failed)?;
         let room = Arc::new(Semaphore::new(MAX_WAITING_BYTES));
-        Ok((Self { shared, writer: Arc::new(WriterHandle { requests, room }), limits }, recovery))
+        let writer = Arc::new(WriterHandle { requests, room });
+        let (cleaned, told) = (Arc::clone(&shared), Arc::downgrade(&writer));
+        thread::Builder::new().name("journal-cleaner".to_owned()).spawn(move || cleaner::run(&cleaned, &told)).map_err(failed)?;
+        Ok((Self { shared, writer, limits }, recovery))
     }
 
     /// Appends one payload for all of `destinations`; written once. Returns after the fsync that covers it.
@@ -173,18 +218,18 @@ impl Journal {
         Appender::new(Arc::clone(&self.writer), Arc::clone(&self.shared), self.limits.max_payload)
     }
 
-    /// The reader of `queue`, at its first record not settled. The queue need not exist yet.
-    pub fn reader(&self, queue: &QueueName) -> Result<QueueReader, ReaderError> {
+    /// The reader of an endpoint, which may have no queue yet: of all its queues, at the first record of each that is not settled.
+    pub fn reader(&self, endpoint: &QueueName) -> Result<QueueReader, ReaderError> {
         let mut ledger = self.shared.ledger();
-        let id = ledger.id_or_new(queue).map_err(|TooManyQueues| ReaderError::TooManyQueues { max: self.limits.max_queues })?;
-        match ledger.queues.get_mut(&id) {
-            Some(queue) if !queue.has_reader => {
-                queue.has_reader = true;
-                let (arrived, cursor) = (Arc::clone(&queue.arrived), queue.cursor);
-                Ok(QueueReader::new(Arc::clone(&self.shared), Arc::downgrade(&self.writer), id, arrived, cursor))
-            }
-            _ => Err(ReaderError::InUse { queue: queue.to_string() }),
+        if ledger.endpoint(endpoint).is_none() && ledger.endpoints().count() >= self.limits.max_queues {
+            return Err(ReaderError::TooManyQueues { max: self.limits.max_queues });
         }
+        let entry = ledger.endpoint_mut(endpoint);
+        if std::mem::replace(&mut entry.has_reader, true) {
+            return Err(ReaderError::InUse { queue: endpoint.to_string() });
+        }
+        let arrived = Arc::clone(&entry.arrived);
+        Ok(QueueReader::new(Arc::clone(&self.shared), Arc::downgrade(&self.writer), endpoint.clone(), arrived))
     }
 
     /// The queues and what waits in them, by name. A queue that is drained and has no reader is forgotten at some time.
@@ -192,22 +237,55 @@ impl Journal {
         self.shared.ledger().queue_usage()
     }
 
-    /// Forgets a queue and what waits in it; returns how many records that was. For a route that was removed: as long as
-    /// a queue holds records, it keeps their segments in use. After a crash right afterwards the queue may be there again.
-    pub fn retire(&self, queue: &QueueName) -> Result<u64, RetireError> {
+    /// Keeps a part of the room for each of these endpoints, whether they hold something or not; for no others, but those that hold
+    /// something or have a reader. For the endpoints of the routes in force.
+    pub fn set_endpoints(&self, endpoints: &[QueueName]) {
         let mut ledger = self.shared.ledger();
-        let Some(id) = ledger.id(queue) else { return Ok(0) };
-        if ledger.queues.get(&id).is_some_and(|queue| queue.has_reader) {
-            return Err(RetireError::InUse { queue: queue.clone() });
+        let known: Vec<_> = ledger.endpoints().map(|(name, _)| name.clone()).collect();
+        for name in endpoints.iter().take(self.limits.max_queues) {
+            ledger.endpoint_mut(name).expected = true;
         }
-        let Some(retired) = ledger.remove(id) else { return Ok(0) };
-        if retired.named {
-            ledger.retired.push(id);
+        for name in known.iter().filter(|name| !endpoints.contains(name)) {
+            ledger.endpoint_mut(name).expected = false;
+            ledger.forget_if_unused(name);
         }
         drop(ledger);
+        self.shared.room_was_made();
+    }
+
+    /// Changes how much room the journal may take, and who yields when there is none left. Where it holds more than the new quota
+    /// allows, the oldest goes if records may be dropped; otherwise nothing more is taken until enough has been settled.
+    pub fn set_quota(&self, quota: Quota) -> Result<(), QuotaError> {
+        let min_bytes = self.limits.min_bytes();
+        if quota.max_bytes < min_bytes {
+            return Err(QuotaError { max_bytes: quota.max_bytes, min_bytes });
+        }
+        let mut ledger = self.shared.ledger();
+        ledger.quota = quota;
+        ledger.share_out();
+        drop(ledger);
+        self.writer.quota_changed();
+        self.shared.room_was_made();
+        Ok(())
+    }
+
+    /// The quota in force.
+    pub fn quota(&self) -> Quota {
+        self.shared.ledger().quota
+    }
+
+    /// Forgets an endpoint and what waits for it; returns how many records that was. For a route that was removed, if what it left is
+    /// not to be delivered any more. After a crash right afterwards the records may be there again.
+    pub fn retire(&self, endpoint: &QueueName) -> Result<u64, RetireError> {
+        let mut ledger = self.shared.ledger();
+        if ledger.endpoint(endpoint).is_some_and(|endpoint| endpoint.has_reader) {
+            return Err(RetireError::InUse { endpoint: endpoint.clone() });
+        }
+        let records = ledger.retire(endpoint);
+        drop(ledger);
         WriterHandle::cursors_moved(&Arc::downgrade(&self.writer));
-        self.shared.room.notify_waiters();
-        Ok(retired.depth())
+        self.shared.room_was_made();
+        Ok(records)
     }
 
     /// How much the journal holds.

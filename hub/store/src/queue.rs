@@ -20,6 +20,11 @@ pub struct QueueNameError {
 pub struct QueueName(Arc<str>);
 
 impl QueueName {
+    /// Length in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,9 +1,11 @@
 //! The head of a segment file. Pure.
 //!
 //! ```text
-//! 0     header     magic "EDGJ" | format u16 | 0 u16 | generation u64 | first offset u64 | segment bytes u64 | salt u64 | crc32 u32
+//! 0     header     magic "EDGJ" | format u16 | kind u16 | generation u64 | first offset u64 | file bytes u64 | salt u64
+//!                  | covers from u64 | covers through u64 | records at u32 | crc32 u32
 //! 512   the same header again: a disk writes 512 bytes or nothing, so one of the two survives whatever hits the other
-//! 1024  records
+//! 1024  seal       what the segment holds, written when it is ended: see `seal.rs`
+//! ...   records, from `records at` on
 //! ```
 
 use crc32fast::Hasher;
@@ -13,25 +15,39 @@ use crate::record::{u32_at, u64_at};
 
 /// The format this version writes, and the only one it reads.
 pub(crate) const FORMAT: u16 = 2;
-/// Bytes before the records.
+/// Bytes before the seal.
 pub(crate) const HEAD_BYTES: usize = 1024;
-/// Where the records begin.
-pub(crate) const RECORDS_AT: u64 = HEAD_BYTES as u64;
+/// Where the seal stands.
+pub(crate) const SEAL_AT: u64 = HEAD_BYTES as u64;
 const COPY_AT: usize = 512;
-const HEADER_BYTES: usize = 44;
+const HEADER_BYTES: usize = 64;
 const MAGIC: &[u8; 4] = b"EDGJ";
+
+/// What a segment file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SegmentKind {
+    /// Written as records come: begins with the list of all queues, and its offsets have no gaps.
+    Log,
+    /// What was still wanted of one or more segments, copied by the cleaner.
+    Compacted,
+}
 
 /// What a segment says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
-    /// Grows by at least one each time any segment is begun; tells the order of segments.
+    pub(crate) kind: SegmentKind,
+    /// Of each segment its own; grows each time one is begun.
     pub(crate) generation: u64,
-    /// Offset of the first record. The segment before it ends here, whatever stands in it beyond.
+    /// Offset of the first record. The log segment before it ends here, whatever stands in it beyond.
     pub(crate) first_offset: Offset,
     /// Size of the file.
-    pub(crate) segment_bytes: u64,
+    pub(crate) file_bytes: u64,
     /// A number that no sender can know; part of every checksum.
     pub(crate) salt: u64,
+    /// First and last generation whose records it holds: its own, or those that a compacted one took the place of.
+    pub(crate) covers: (u64, u64),
+    /// Where the records begin.
+    pub(crate) records_at: u32,
 }
 
 /// What the head of a file shows.
@@ -61,12 +77,15 @@ impl Header {
         let mut header = [0; HEADER_BYTES];
         header[..4].copy_from_slice(MAGIC);
         header[4..6].copy_from_slice(&FORMAT.to_le_bytes());
-        header[8..16].copy_from_slice(&self.generation.to_le_bytes());
-        header[16..24].copy_from_slice(&self.first_offset.to_le_bytes());
-        header[24..32].copy_from_slice(&self.segment_bytes.to_le_bytes());
-        header[32..40].copy_from_slice(&self.salt.to_le_bytes());
-        let crc = crc32fast::hash(&header[..40]);
-        header[40..].copy_from_slice(&crc.to_le_bytes());
+        header[6..8].copy_from_slice(&u16::from(self.kind == SegmentKind::Compacted).to_le_bytes());
+        let numbers =
+            [self.generation, self.first_offset, self.file_bytes, self.salt, self.covers.0, self.covers.1].map(u64::to_le_bytes);
+        for (at, number) in numbers.iter().enumerate() {
+            header[8 + at * 8..16 + at * 8].copy_from_slice(number);
+        }
+        header[56..60].copy_from_slice(&self.records_at.to_le_bytes());
+        let crc = crc32fast::hash(&header[..60]);
+        header[60..].copy_from_slice(&crc.to_le_bytes());
         let mut head = [0; HEAD_BYTES];
         head[..HEADER_BYTES].copy_from_slice(&header);
         head[COPY_AT..COPY_AT + HEADER_BYTES].copy_from_slice(&header);
@@ -100,14 +119,17 @@ fn decode_copy(header: &[u8]) -> Head {
     if &header[..4] != MAGIC {
         return Head::Damaged;
     }
-    let crc_is_right = crc32fast::hash(&header[..40]) == u32_at(header, 40);
+    let crc_is_right = crc32fast::hash(&header[..60]) == u32_at(header, 60);
     let format = u16::from_le_bytes([header[4], header[5]]);
     match (format, crc_is_right) {
         (FORMAT, true) => Head::Valid(Header {
+            kind: if header[6] == 0 { SegmentKind::Log } else { SegmentKind::Compacted },
             generation: u64_at(header, 8),
             first_offset: u64_at(header, 16),
-            segment_bytes: u64_at(header, 24),
+            file_bytes: u64_at(header, 24),
             salt: u64_at(header, 32),
+            covers: (u64_at(header, 40), u64_at(header, 48)),
+            records_at: u32_at(header, 56),
         }),
         // A later format may keep its checksum elsewhere, so the format alone decides.
         (FORMAT, false) => Head::Damaged,
@@ -119,7 +141,15 @@ fn decode_copy(header: &[u8]) -> Head {
 mod tests {
     use super::*;
 
-    const HEADER: Header = Header { generation: 7, first_offset: 99, segment_bytes: 65536, salt: 0x1234_5678_9abc_def0 };
+    const HEADER: Header = Header {
+        kind: SegmentKind::Compacted,
+        generation: 7,
+        first_offset: 99,
+        file_bytes: 65536,
+        salt: 0x1234_5678_9abc_def0,
+        covers: (3, 5),
+        records_at: 1536,
+    };
 
     #[test]
     fn a_header_is_read_as_it_was_written_and_from_its_copy() {

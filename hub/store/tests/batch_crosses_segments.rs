@@ -3,14 +3,15 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
-use edge_store::{Destination, Destinations, Journal, JournalOptions, QueueName};
+use edge_store::{Destination, Destinations, Journal, JournalOptions, OnFull, QueueName};
 
 const COUNT: u64 = 300;
 
 #[tokio::test]
 async fn every_record_of_batches_that_cross_segments_is_read_once_and_in_order() {
     let folder = tempfile::tempdir().unwrap();
-    let options = JournalOptions { segment_bytes: 256 * 1024, max_bytes: 16 * 1024 * 1024 };
+    let options =
+        JournalOptions { segment_bytes: 256 * 1024, max_bytes: 16 * 1024 * 1024, on_full: OnFull::RejectNew, min_free_bytes: 0 };
     let (journal, _) = Journal::open(folder.path(), options).unwrap();
     let queue: QueueName = "q".parse().unwrap();
     let to = Destinations::from(Destination::new(queue.clone()));

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use edge_store::journal::{MAX_WAITING_BYTES, WAITING_OVERHEAD_BYTES};
-use edge_store::{AppendError, BatchRefused, Journal, JournalOptions};
+use edge_store::{AppendError, BatchRefused, Journal, JournalOptions, OnFull};
 use futures::future::join_all;
 use support::{DIRECTORY, MemoryDisk, Operation, Process, open, queue, to};
 
 /// Large enough that no segment ends during a test.
-const ROOMY: JournalOptions = JournalOptions { segment_bytes: 4 * 1024 * 1024, max_bytes: 64 * 1024 * 1024 };
+const ROOMY: JournalOptions =
+    JournalOptions { segment_bytes: 4 * 1024 * 1024, max_bytes: 64 * 1024 * 1024, on_full: OnFull::RejectNew, min_free_bytes: 0 };
 
 fn roomy(disk: &MemoryDisk) -> Journal {
     Journal::open_on(Arc::new(Process::new(disk)), DIRECTORY.as_ref(), ROOMY).unwrap().0

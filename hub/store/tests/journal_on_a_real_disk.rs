@@ -6,10 +6,11 @@ use std::slice;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use edge_store::{AppendError, Destination, Destinations, Journal, JournalOptions, OpenError, QueueName, Recovery};
+use edge_store::{AppendError, Destination, Destinations, Journal, JournalOptions, OnFull, OpenError, QueueName, Recovery};
 use tempfile::TempDir;
 
-const SMALL: JournalOptions = JournalOptions { segment_bytes: 64 * 1024, max_bytes: 64 * 1024 * 16 };
+const SMALL: JournalOptions =
+    JournalOptions { segment_bytes: 64 * 1024, max_bytes: 64 * 1024 * 16, on_full: OnFull::RejectNew, min_free_bytes: 0 };
 
 fn queue(name: &str) -> QueueName {
     name.parse().unwrap()
@@ -107,7 +108,7 @@ async fn a_full_journal_refuses_and_says_when_there_is_room() {
             Err(refusal) => break refusal,
         }
     };
-    assert_eq!(refusal, AppendError::Full { max_bytes: SMALL.max_bytes });
+    assert_eq!(refusal, AppendError::EndpointFull { endpoint: queue("a") });
     assert!(journal.problem().borrow().is_some());
     let waiting = tokio::spawn({
         let appender = Arc::clone(&appender);
@@ -220,18 +221,20 @@ async fn a_journal_opened_with_other_sizes_keeps_what_it_holds() {
         journal.append(&to(["a"]), Bytes::from(format!("{number:01000}"))).await.unwrap();
     }
     journal.close().await;
-    let larger = JournalOptions { segment_bytes: 128 * 1024, max_bytes: 128 * 1024 * 8 };
+    let larger =
+        JournalOptions { segment_bytes: 128 * 1024, max_bytes: 128 * 1024 * 8, on_full: OnFull::RejectNew, min_free_bytes: 0 };
     let (journal, _) = Journal::open(directory.path(), larger).unwrap();
     for number in 200..400_u32 {
         journal.append(&to(["a"]), Bytes::from(format!("{number:01000}"))).await.unwrap();
     }
     journal.close().await;
     // Smaller than what waits: nothing is accepted until that is read, and nothing of it is lost.
-    let smaller = JournalOptions { segment_bytes: 64 * 1024, max_bytes: 64 * 1024 * 3 };
+    let smaller =
+        JournalOptions { segment_bytes: 64 * 1024, max_bytes: 64 * 1024 * 3, on_full: OnFull::RejectNew, min_free_bytes: 0 };
     let (journal, recovery) = Journal::open(directory.path(), smaller).unwrap();
     assert_eq!(recovery, Recovery { pending: 400, ..Recovery::default() });
     let appender = journal.appender();
-    assert!(matches!(appender.submit(&to(["a"]), Bytes::new()).await.await, Err(AppendError::Full { .. })));
+    assert!(matches!(appender.submit(&to(["a"]), Bytes::new()).await.await, Err(AppendError::EndpointFull { .. })));
     let mut reader = journal.reader(&queue("a")).unwrap();
     for number in 0..400_u32 {
         let record = reader.next().await.unwrap();

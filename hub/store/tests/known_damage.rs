@@ -13,6 +13,8 @@ use edge_store::{Journal, OpenError, Recovery};
 use support::{DIRECTORY, MemoryDisk, Process, SMALL, close_and_read, open, queue, texts, to};
 
 const HEAD_BYTES: usize = 1024;
+/// Behind it the seal, and then the records.
+const RECORDS_AT: usize = 2048;
 
 /// A payload that is found again in a file, and that makes about `SIZE` bytes.
 fn payload(number: u32) -> String {
@@ -303,7 +305,7 @@ async fn files_cut_short_while_they_were_created_are_removed_and_blank_ones_are_
 
 /// Damages the list of queues at the head of a segment.
 fn damage_snapshot(disk: &MemoryDisk, name: &str) {
-    disk.damage(name, |bytes| bytes[HEAD_BYTES + 20] ^= 0xff);
+    disk.damage(name, |bytes| bytes[RECORDS_AT + 20] ^= 0xff);
 }
 
 #[tokio::test]

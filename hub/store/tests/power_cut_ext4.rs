@@ -22,14 +22,15 @@ use std::thread;
 
 use bytes::Bytes;
 use edge_store::disk::{Disk, DiskFile, DiskLock, RealDisk};
-use edge_store::{Journal, JournalOptions};
+use edge_store::{Journal, JournalOptions, OnFull};
 use support::{queue, read_to_end, to};
 use tempfile::TempDir;
 
 /// Size of the file system.
 const IMAGE_BYTES: u64 = 256 * 1024 * 1024;
 /// Small segments, so that cuts fall on their borders too.
-const OPTIONS: JournalOptions = JournalOptions { segment_bytes: 256 * 1024, max_bytes: 192 * 1024 * 1024 };
+const OPTIONS: JournalOptions =
+    JournalOptions { segment_bytes: 256 * 1024, max_bytes: 192 * 1024 * 1024, on_full: OnFull::RejectNew, min_free_bytes: 0 };
 /// Acknowledgements to wait for before the plug is pulled, per round.
 const ACKNOWLEDGED_BEFORE_CUT: [u64; 4] = [3000, 1, 500, 1500];
 /// A process that nobody cuts ends by itself after so many appends.
@@ -134,6 +135,9 @@ impl Disk for WithoutSync {
     }
     fn remove(&self, path: &Path) -> io::Result<()> {
         RealDisk.remove(path)
+    }
+    fn free_bytes(&self, directory: &Path) -> io::Result<u64> {
+        RealDisk.free_bytes(directory)
     }
     fn sync_dir(&self, _directory: &Path) -> io::Result<()> {
         Ok(())

@@ -244,7 +244,14 @@ impl Drop for Inbox {
 }
 
 fn can_be_cured(error: &AppendError) -> bool {
-    matches!(error, AppendError::Full { .. } | AppendError::DiskFull | AppendError::Disk { .. } | AppendError::Behind)
+    matches!(
+        error,
+        AppendError::Full { .. }
+            | AppendError::EndpointFull { .. }
+            | AppendError::DiskFull
+            | AppendError::Disk { .. }
+            | AppendError::Behind
+    )
 }
 
 async fn settled(front: Option<&mut (Batch, Option<PendingBatch>)>) -> Result<(), (usize, AppendError)> {

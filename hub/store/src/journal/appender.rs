@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::shared::Shared;
 use super::writer::WriterHandle;
 use crate::destination::{Destinations, MAX_DESTINATIONS};
+use crate::queue::QueueName;
 
 /// Bytes that may wait for the writer, over all senders: four of the largest payloads. Past this, `submit` waits.
 pub const MAX_WAITING_BYTES: usize = 4 * 1024 * 1024;
@@ -27,6 +28,13 @@ pub enum AppendError {
     Full {
         /// The limit in force.
         max_bytes: u64,
+    },
+    /// The endpoint holds more than its part of the room, the rest is kept for others, and the journal is to refuse rather than to drop.
+    /// Wait with [`Appender::writable`]. Appends for other endpoints are taken.
+    #[error("endpoint {endpoint} is full")]
+    EndpointFull {
+        /// The endpoint.
+        endpoint: QueueName,
     },
     /// The file system has no room for another segment. Nothing acknowledged is affected.
     #[error("no space left on the journal's volume")]
@@ -82,6 +90,8 @@ pub(crate) enum Request {
     Append(Submission),
     /// Cursors moved; save them some time soon.
     CursorsMoved,
+    /// The quota has changed.
+    QuotaChanged,
     /// Save what there is, let go of the directory, and answer.
     Close(oneshot::Sender<()>),
 }

@@ -3,24 +3,31 @@
 //! After a failed write or sync nothing more is written to that segment. The kernel may have dropped the pages, and a second
 //! try could lie; so the next commit begins another segment, whose first offset says where the abandoned one ended.
 
+mod cursors;
 mod failure;
+mod publish;
+mod room;
 mod rotate;
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tracing::info;
 
 use super::Offset;
 use super::appender::{AppendError, Submission, Ticket};
-use super::ledger::{Segment, TooManyQueues};
-use super::run::{Run, Waiting};
+use super::ledger::TooManyQueues;
+use super::replay::Spans;
+use super::resolve::{ResolvedQueue, Resolver};
+use super::run::{Run, RunQueue, Waiting};
 use super::shared::Shared;
 use super::slots::Slots;
 use crate::control::{self, CursorEntry};
 use crate::destination::Destinations;
 use crate::disk::{DiskFile, DiskLock};
-use crate::record::{self, Entry, Kind, NEVER, QueueId};
+use crate::record::{self, Entry, Kind, NEVER};
+use crate::seal::Seal;
+use crate::segment::SEAL_AT;
 
 /// The segment being written.
 pub(crate) struct Tail {
@@ -33,6 +40,15 @@ pub(crate) struct Tail {
     pub(crate) position: u64,
     /// Is it in the ledger? From its first sync on.
     pub(crate) published: bool,
+    /// What it holds, for its seal.
+    pub(crate) spans: Spans,
+}
+
+impl Tail {
+    fn write_seal(&self, spans: &Spans, end_offset: Offset, end_position: u64) -> io::Result<()> {
+        let seal = Seal { end_offset, end_position, spans: spans.values().copied().collect() };
+        self.file.write_at(&seal.encode(self.seed), SEAL_AT)
+    }
 }
 
 /// Where the writer is.
@@ -41,8 +57,8 @@ pub(crate) struct Committer {
     slots: Slots,
     /// `None`: the next commit begins a segment.
     tail: Option<Tail>,
-    next_generation: u64,
-    salt: u64,
+    /// A segment that is not written on after a failure, and has yet to be sealed. Something may stand in it behind its end.
+    abandoned: Option<Tail>,
     /// Offset of the next record.
     offset: Offset,
     /// Offset after the last record synced.
@@ -50,6 +66,12 @@ pub(crate) struct Committer {
     /// Cursors written and not yet synced.
     unsynced_cursors: Vec<CursorEntry>,
     run: Run,
+    resolver: Resolver,
+    /// The entries of the record being placed, and where the run has their queues: kept for their memory.
+    entries: Vec<Entry>,
+    hints: Vec<usize>,
+    /// Time of the journal's clock for the batch in hand.
+    now: u64,
     _lock: Box<dyn DiskLock>,
 }
 
@@ -57,23 +79,36 @@ pub(crate) struct Committer {
 pub(crate) struct Start {
     pub(crate) slots: Slots,
     pub(crate) tail: Option<Tail>,
-    pub(crate) next_generation: u64,
-    pub(crate) salt: u64,
+    pub(crate) abandoned: Option<Tail>,
     pub(crate) lock: Box<dyn DiskLock>,
 }
 
 impl Committer {
     pub(crate) fn new(shared: Arc<Shared>, start: Start) -> Self {
-        let Start { slots, tail, next_generation, salt, lock } = start;
+        let Start { slots, tail, abandoned, lock } = start;
         let offset = shared.ledger().end_offset;
-        let unsynced_cursors = Vec::new();
-        let run = Run::default();
-        Self { shared, slots, tail, next_generation, salt, offset, synced: offset, unsynced_cursors, run, _lock: lock }
+        Self {
+            shared,
+            slots,
+            tail,
+            abandoned,
+            offset,
+            synced: offset,
+            unsynced_cursors: Vec::new(),
+            run: Run::default(),
+            resolver: Resolver::default(),
+            entries: Vec::new(),
+            hints: Vec::new(),
+            now: 0,
+            _lock: lock,
+        }
     }
 
     /// Writes what was submitted and answers each submission, in order.
     pub(crate) fn commit(&mut self, batch: &mut Vec<Submission>) {
         self.begin_run();
+        self.now = self.shared.time.now();
+        self.resolver.check(self.shared.ledger().queues_epoch);
         let mut disk_failure = None;
         for Submission { records, ticket, .. } in batch.drain(..) {
             if ticket.is_behind() {
@@ -95,14 +130,14 @@ impl Committer {
             self.answer_later(ticket, refused);
         }
         // Whom it concerns has been answered with the error.
-        let _ = self.flush(false);
+        let _ = self.flush(Flush::IfAwaited);
     }
 
     /// Adds the records of one submission to the run. Returns the index of the first that was refused, and why.
     fn place_all(&mut self, records: &[(Destinations, Bytes)]) -> Option<(usize, AppendError)> {
         (self.run.gathered, self.run.durable) = (0, 0);
         for (index, (destinations, payload)) in records.iter().enumerate() {
-            let placed = if self.run.is_large() { self.flush(false) } else { Ok(()) };
+            let placed = if self.run.is_large() { self.flush(Flush::IfAwaited) } else { Ok(()) };
             match placed.and_then(|()| self.place(destinations, payload)) {
                 Ok(()) => self.run.gathered += 1,
                 // Those before it that were in the run may have been refused with it.
@@ -123,111 +158,6 @@ impl Committer {
         (self.run.gathered, self.run.durable) = (0, 0);
     }
 
-    /// Has the disk yet to learn of cursors?
-    pub(crate) fn cursors_moved(&self) -> bool {
-        self.shared.ledger().cursors_moved()
-    }
-
-    /// Writes the cursors that moved, without a sync: that is enough for a process that is killed, and after a power cut
-    /// a little more is delivered again.
-    pub(crate) fn save_cursors(&mut self) {
-        self.begin_run();
-        if self.run.buffer.is_empty() {
-            // No room, or nothing to write.
-            if self.cursors_moved() && self.begin_segment(&[]).is_ok() {
-                let _ = self.flush(true);
-            }
-            return;
-        }
-        let Some(tail) = &mut self.tail else { return };
-        if self.offset - self.synced > u64::from(u16::MAX / 2) {
-            let _ = self.flush(true);
-            return;
-        }
-        match tail.file.write_at(&self.run.buffer, self.run.start) {
-            Ok(()) => {
-                tail.position = self.run.end();
-                self.unsynced_cursors.append(&mut self.run.cursors);
-                // Of each queue the newest is enough.
-                if self.unsynced_cursors.len() > 2 * self.shared.ledger().limits.max_queues {
-                    let _ = self.flush(true);
-                    return;
-                }
-                let mut ledger = self.shared.ledger();
-                ledger.cursors_written(&self.unsynced_cursors, false);
-                ledger.retired.drain(..self.run.retired);
-                drop(ledger);
-                self.run.restart(tail.position);
-            }
-            Err(failure) => {
-                self.fail("write", &failure);
-            }
-        }
-    }
-
-    /// Saves the cursors durably, and closes the journal for its readers. A last record proves that all before it was synced, so that
-    /// damage to the last commit is not taken for a torn tail.
-    pub(crate) fn close(&mut self) -> Result<(), AppendError> {
-        self.begin_run_using_reserve();
-        if self.run.buffer.is_empty() && self.cursors_moved() {
-            self.begin_segment(&[])?;
-        }
-        let segment_bytes = self.shared.ledger().limits.segment_bytes;
-        let room_for_mark = self.run.end() + record::encoded_len(0, 0) as u64 <= segment_bytes;
-        let seed = self.tail.as_ref().filter(|tail| tail.published && room_for_mark).map(|tail| tail.seed);
-        if let Some(seed) = seed.filter(|_| self.run.buffer.is_empty()) {
-            let place = self.next_place();
-            self.run.control(seed, place, Kind::Cursors, &[]);
-        }
-        self.flush(true)
-    }
-
-    /// Nothing waits: gives memory back.
-    pub(crate) fn rest(&mut self) {
-        self.run.rest();
-    }
-
-    /// Starts gathering, with the cursors that moved, if they fit.
-    fn begin_run(&mut self) {
-        let reserve = self.shared.ledger().limits.reserve;
-        self.gather_cursors(reserve);
-    }
-
-    fn begin_run_using_reserve(&mut self) {
-        self.gather_cursors(0);
-    }
-
-    fn gather_cursors(&mut self, reserve: u64) {
-        let Some(tail) = &self.tail else {
-            self.run.restart(0);
-            return;
-        };
-        let (seed, position) = (tail.seed, tail.position);
-        self.run.restart(position);
-        let ledger = self.shared.ledger();
-        if !ledger.cursors_moved() {
-            return;
-        }
-        let moved = ledger.moved_cursors();
-        let retired = ledger.retired.clone();
-        let room = ledger.limits.segment_bytes - reserve;
-        drop(ledger);
-        let bytes = record::encoded_len(0, control::cursors_len(moved.len())) + retired.len() * record::encoded_len(0, 4);
-        if position + bytes as u64 > room {
-            return;
-        }
-        if !moved.is_empty() {
-            let place = self.next_place();
-            self.run.control(seed, place, Kind::Cursors, &control::encode_cursors(&moved));
-        }
-        for id in &retired {
-            let place = self.next_place();
-            self.run.control(seed, place, Kind::Retired, &control::encode_retired(*id));
-        }
-        self.run.cursors = moved;
-        self.run.retired = retired.len();
-    }
-
     /// The next offset, and how many records before it are not synced yet.
     fn next_place(&mut self) -> (Offset, u16) {
         let offset = self.offset;
@@ -236,69 +166,102 @@ impl Committer {
     }
 
     /// Adds one record to the run, beginning another segment if it does not fit.
-    fn place(&mut self, destinations: &Destinations, payload: &[u8]) -> Result<(), AppendError> {
-        let mut queues = self.resolve(destinations)?;
-        if !self.fits(&queues, destinations, payload) {
-            self.flush(false)?;
-            let ids: Vec<_> = queues.iter().map(|queue| queue.0).collect();
-            self.begin_segment(&ids)?;
-            // The flush has moved the queues on.
-            queues = self.resolve(destinations)?;
+    fn place(&mut self, destinations: &Destinations, payload: &Bytes) -> Result<(), AppendError> {
+        self.check_share(destinations, payload)?;
+        let mut at = self.resolve(destinations)?;
+        if !self.fits(at, destinations, payload) {
+            let kept: Vec<_> = self.resolver.queues(at).iter().map(|queue| queue.id).collect();
+            self.begin_segment(&kept)?;
+            // Queues that were idle may have been forgotten with the new list.
+            at = self.resolve(destinations)?;
         }
         let Some(seed) = self.tail.as_ref().map(|tail| tail.seed) else { return Err(AppendError::Closed) };
-        for ((id, named, _), destination) in queues.iter().zip(destinations.iter()) {
-            if !named && !self.run.named.contains(id) {
+        let (mut entries, mut hints) = (std::mem::take(&mut self.entries), std::mem::take(&mut self.hints));
+        entries.clear();
+        hints.clear();
+        for (index, destination) in destinations.iter().enumerate() {
+            let Some(mut queue) = self.resolver.queues(at).get(index).copied() else { continue };
+            if !queue.named {
                 let place = self.next_place();
-                self.run.control(seed, place, Kind::Named, &control::encode_named(*id, &destination.endpoint));
-                self.run.named.push(*id);
+                let name = control::encode_named(queue.id, &destination.endpoint, destination.priority);
+                self.run.control(seed, place, Kind::Named, &name);
+                self.run.named.push(queue.id);
+                self.resolver.named(queue.id);
+                queue.named = true;
+            }
+            let number = self.next_number(&mut queue);
+            let expires = queue.time_to_live.map_or(NEVER, |life| self.now.saturating_add(life).min(NEVER - 1));
+            entries.push(Entry { queue: queue.id, number, expires });
+            hints.push(queue.hint);
+            if let Some(remembered) = self.resolver.queues(at).get_mut(index) {
+                *remembered = queue;
             }
         }
-        let entries: Vec<_> = queues
-            .iter()
-            .map(|(queue, _, on_disk)| Entry { queue: *queue, number: self.run.next_number(*queue, *on_disk), expires: NEVER })
-            .collect();
         let place = self.next_place();
-        self.run.message(seed, place, &entries, payload);
+        self.run.message(seed, place, &entries, &hints, payload);
+        (self.entries, self.hints) = (entries, hints);
         Ok(())
     }
 
-    /// Of each queue its id, whether the disk knows its name, and its next number on disk.
-    fn resolve(&self, destinations: &Destinations) -> Result<Vec<(QueueId, bool, u64)>, AppendError> {
-        let mut ledger = self.shared.ledger();
-        let mut queues = Vec::with_capacity(destinations.len());
-        for destination in destinations.iter() {
-            let max = ledger.limits.max_queues;
-            let id = ledger.id_or_new(&destination.endpoint).map_err(|TooManyQueues| AppendError::TooManyQueues { max })?;
-            let Some(queue) = ledger.queues.get(&id) else { return Err(AppendError::Closed) };
-            queues.push((id, queue.named, queue.next_number));
+    /// Where the resolver has the queues.
+    fn resolve(&mut self, destinations: &Destinations) -> Result<usize, AppendError> {
+        if let Some(at) = self.resolver.find(destinations) {
+            return Ok(at);
         }
-        Ok(queues)
+        let mut ledger = self.shared.ledger();
+        let max = ledger.limits.max_queues;
+        let at = self.resolver.look_up(&mut ledger, destinations);
+        drop(ledger);
+        // Those of this run are not named on disk yet, and need not be named again.
+        for id in self.run.named.clone() {
+            self.resolver.named(id);
+        }
+        at.map_err(|TooManyQueues| AppendError::TooManyQueues { max })
     }
 
-    fn fits(&self, queues: &[(QueueId, bool, u64)], destinations: &Destinations, payload: &[u8]) -> bool {
+    /// The number of the queue's next record; the queue is begun in this run if need be.
+    fn next_number(&mut self, queue: &mut ResolvedQueue) -> u64 {
+        if let Some(gathered) = self.run.queue(queue.id, &mut queue.hint) {
+            return gathered.end.number;
+        }
+        let ledger = self.shared.ledger();
+        let known = ledger.queues.get(&queue.id);
+        let next = known.map(|queue| queue.next).unwrap_or_default();
+        let keeps_up = known.is_some_and(|queue| {
+            let is_read = ledger.endpoint(&queue.endpoint).is_some_and(|endpoint| endpoint.has_reader);
+            is_read && (!queue.hot.is_empty() || queue.read >= next.number)
+        });
+        drop(ledger);
+        queue.hint = self.run.queues.len();
+        let hot = keeps_up.then(Vec::new);
+        self.run.queues.push(RunQueue { queue: queue.id, first: next, end: next, expires: 0, hot });
+        next.number
+    }
+
+    fn fits(&mut self, at: usize, destinations: &Destinations, payload: &[u8]) -> bool {
         if self.tail.is_none() {
             return false;
         }
-        let limits = self.shared.ledger().limits;
-        let naming: usize = (queues.iter().zip(destinations.iter()))
-            .filter(|((id, named, _), _)| !named && !self.run.named.contains(id))
-            .map(|(_, destination)| record::encoded_len(0, 4 + destination.endpoint.as_str().len()))
+        let naming: usize = (self.resolver.queues(at).iter().zip(destinations.iter()))
+            .filter(|(queue, _)| !queue.named)
+            .map(|(_, destination)| record::encoded_len(0, control::named_len(&destination.endpoint)))
             .sum();
-        let bytes = naming + record::encoded_len(queues.len(), payload.len());
+        let bytes = naming + record::encoded_len(destinations.len(), payload.len());
+        let limits = &self.shared.limits;
         self.run.end() + bytes as u64 <= limits.segment_bytes - limits.reserve
     }
 
-    /// Writes and syncs the run and makes true what it says. A run without appends is dropped, unless `even_without_appends`.
-    fn flush(&mut self, even_without_appends: bool) -> Result<(), AppendError> {
+    /// Writes and syncs the run and makes true what it says.
+    fn flush(&mut self, flush: Flush) -> Result<(), AppendError> {
         let Some(tail) = &mut self.tail else { return Ok(()) };
-        let worth_a_sync = self.run.has_messages() || !tail.published || even_without_appends;
+        let worth_a_sync = self.run.has_messages() || !tail.published || flush != Flush::IfAwaited;
         let nothing_new = self.run.buffer.is_empty() && self.offset == self.synced;
-        if nothing_new {
+        if nothing_new && flush != Flush::AndSeal {
             return Ok(());
         }
         if !worth_a_sync {
             // The cursors stay with those to be saved; offsets go back to what is written.
-            self.offset -= self.run.control_records();
+            self.offset -= self.run.control_records;
             self.run.restart(tail.position);
             return Ok(());
         }
@@ -307,6 +270,14 @@ impl Committer {
         {
             return Err(self.fail("write", &failure));
         }
+        if flush == Flush::AndSeal {
+            // Of a run that fails none of this becomes true, and the segment is sealed once more.
+            let mut spans = tail.spans.clone();
+            self.run.add_to(&mut spans);
+            if let Err(failure) = tail.write_seal(&spans, self.offset, self.run.end()) {
+                return Err(self.fail("seal a segment of", &failure));
+            }
+        }
         if let Err(failure) = tail.file.sync_data() {
             return Err(self.fail("sync", &failure));
         }
@@ -314,88 +285,19 @@ impl Committer {
         Ok(())
     }
 
-    /// The run is on disk: tells the ledger, wakes the readers, answers the senders.
-    fn publish(&mut self) {
-        let Some(tail) = &mut self.tail else { return };
-        tail.position = self.run.end();
-        self.synced = self.offset;
-        let mut ledger = self.shared.ledger();
-        ledger.syncs += 1;
-        ledger.end_offset = self.offset;
-        if !tail.published {
-            tail.published = true;
-            ledger.segments.push_back(Segment {
-                slot: tail.slot,
-                generation: tail.generation,
-                seed: tail.seed,
-                first_offset: tail.first_offset,
-                end_offset: self.offset,
-                end_position: tail.position,
-                holds: Some(Vec::new()),
-                suspect: false,
-            });
-        }
-        if let Some(segment) = ledger.segments.back_mut() {
-            segment.end_offset = self.offset;
-            segment.end_position = tail.position;
-            segment.add(&self.run.numbers);
-        }
-        let mut arrived = Vec::with_capacity(self.run.numbers.len());
-        for numbers in &self.run.numbers {
-            if let Some(queue) = ledger.queues.get_mut(&numbers.queue) {
-                queue.next_number = numbers.end;
-                arrived.push(Arc::clone(&queue.arrived));
-            }
-        }
-        for id in &self.run.named {
-            if let Some(queue) = ledger.queues.get_mut(id) {
-                queue.named = true;
-            }
-        }
-        self.unsynced_cursors.append(&mut self.run.cursors);
-        ledger.cursors_written(&self.unsynced_cursors, true);
-        self.unsynced_cursors.clear();
-        ledger.retired.drain(..self.run.retired);
-        let freed: Vec<_> = std::iter::from_fn(|| ledger.free_oldest()).collect();
-        drop(ledger);
-
-        for queue in arrived {
-            queue.notify_one();
-        }
-        for Segment { slot, suspect, .. } in &freed {
-            self.give_back(*slot, *suspect);
-        }
-        if !freed.is_empty() {
-            self.shared.room.notify_waiters();
-        }
-        if self.run.has_messages() {
-            self.shared.ledger().full = false;
-            if self.shared.problem.borrow().is_some() {
-                info!("the journal accepts appends again");
-            }
-            self.shared.report(None);
-        }
-        for Waiting { ticket, refused, .. } in self.run.waiting.drain(..) {
-            match refused {
-                None => ticket.accept(),
-                Some((index, error)) => ticket.refuse(index, error),
-            }
-        }
-        self.run.durable += std::mem::take(&mut self.run.gathered);
-        let position = self.run.end();
-        self.run.restart(position);
+    /// Nothing waits: gives memory back.
+    pub(crate) fn rest(&mut self) {
+        self.run.rest();
     }
 }
 
-impl Drop for Committer {
-    /// Nothing will be appended any more, whether the writer was closed or, by a bug, panicked: whoever waits is told.
-    fn drop(&mut self) {
-        let mut ledger = self.shared.ledger();
-        ledger.closed = true;
-        for queue in ledger.queues.values() {
-            queue.arrived.notify_one();
-        }
-        drop(ledger);
-        self.shared.room.notify_waiters();
-    }
+/// What a flush is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flush {
+    /// To answer senders. A run of cursors alone is dropped; they wait for another occasion.
+    IfAwaited,
+    /// To have on disk what there is.
+    Always,
+    /// To end the segment.
+    AndSeal,
 }

@@ -1,18 +1,18 @@
 //! One read of a queue's records from disk. Blocking; bounded by a chunk, or by one record if that is larger.
 
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use bytes::Bytes;
 
 use super::Offset;
-use super::ledger::Segment;
+use super::ledger::{Holding, Segment};
 use super::reader::ReadError;
 use super::scan::{Scanner, Span, Step};
 use super::shared::Shared;
 use super::slots;
 use crate::record::{Kind, QueueId};
-use crate::segment::RECORDS_AT;
 
 /// Most payload bytes read ahead, before the record that goes over.
 const READ_AHEAD_BYTES: usize = 64 * 1024;
@@ -31,8 +31,8 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn start_of(generation: u64, first_offset: Offset) -> Self {
-        Self { generation, position: RECORDS_AT, offset: first_offset }
+    pub(crate) const fn start_of(segment: &Segment) -> Self {
+        Self { generation: segment.generation, position: segment.records_at, offset: segment.first_offset }
     }
 }
 
@@ -43,19 +43,22 @@ pub(crate) struct Fetch {
     place: Place,
     end_position: u64,
     end_offset: Offset,
+    has_gaps: bool,
     queue: QueueId,
     /// Records before this number are not wanted.
     from: u64,
-    /// Number after the queue's last record in the segment, if that is known.
-    through: Option<u64>,
+    /// Number after the queue's last record in the segment.
+    through: u64,
 }
 
 /// A record read for its queue.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct FetchedRecord {
-    pub(crate) offset: Offset,
     pub(crate) number: u64,
-    pub(crate) place: Place,
+    pub(crate) offset: Offset,
+    pub(crate) expires: u64,
+    /// Of the whole record on disk.
+    pub(crate) bytes: u64,
     pub(crate) payload: Bytes,
 }
 
@@ -65,7 +68,7 @@ pub(crate) enum Fetched {
         records: Vec<FetchedRecord>,
         /// Where to read on.
         place: Place,
-        /// The segment has been read to its end; the queue's numbers in it end here.
+        /// The segment has been read as far as it has records of the queue; the queue's numbers in it end here.
         whole_segment_through: Option<u64>,
     },
     /// The segment is no longer in use.
@@ -73,16 +76,17 @@ pub(crate) enum Fetched {
 }
 
 impl Fetch {
-    pub(crate) fn of(shared: &Shared, segment: &Segment, place: Place, queue: QueueId, from: u64) -> Self {
+    pub(crate) fn of(shared: &Shared, segment: &Segment, place: Place, queue: QueueId, holding: Holding, from: u64) -> Self {
         Self {
             path: shared.directory.join(slots::file_name(segment.slot)),
             seed: segment.seed,
             place,
             end_position: segment.end_position,
             end_offset: segment.end_offset,
+            has_gaps: segment.compacted,
             queue,
             from,
-            through: segment.end_for(queue, from).filter(|end| *end != u64::MAX),
+            through: holding.end.number,
         }
     }
 }
@@ -93,9 +97,7 @@ pub(crate) fn fetch(shared: &Shared, fetch: Fetch) -> Result<Fetched, ReadError>
     let path = fetch.path.clone();
     let outcome = walk(shared, fetch);
     // Looked at after reading: a segment that is still in use now was not written over while it was read.
-    let ledger = shared.ledger();
-    let in_use = ledger.segments.iter().any(|segment| segment.generation == generation);
-    drop(ledger);
+    let in_use = shared.ledger().segments.contains_key(&generation);
     if !in_use {
         return Ok(Fetched::Outdated);
     }
@@ -112,27 +114,27 @@ struct Damage {
 }
 
 fn walk(shared: &Shared, fetch: Fetch) -> io::Result<(Fetched, Vec<Damage>)> {
-    let Fetch { path, seed, place, end_position, end_offset, queue, from, through } = fetch;
+    let Fetch { path, seed, place, end_position, end_offset, has_gaps, queue, from, through } = fetch;
     let file = shared.disk.open(&path)?;
     let Place { generation, position, offset } = place;
-    let mut scanner = Scanner::new(Span { file, seed, position, offset, end_position, end_offset });
+    let mut scanner = Scanner::new(Span { file, seed, position, offset, end_position, end_offset, has_gaps });
     let (mut records, mut damage) = (Vec::new(), Vec::new());
-    let mut bytes = 0;
+    let mut payloads = Payloads::default();
     let whole = loop {
         let expected = scanner.span.offset;
         let found = match scanner.step()? {
-            Step::Record(record, position) => {
+            Step::Record(record) => {
                 let entry = record.entries().find(|entry| entry.queue == queue);
                 if let Some(entry) = entry.filter(|entry| record.kind == Kind::Message && entry.number >= from) {
-                    bytes += record.payload.len();
+                    payloads.add(record.payload);
                     records.push(FetchedRecord {
-                        offset: record.offset,
                         number: entry.number,
-                        place: Place { generation, position, offset: record.offset },
-                        // A copy of its own: a slice would keep the whole chunk in memory as long as one record is in flight.
-                        payload: Bytes::copy_from_slice(record.payload),
+                        offset: record.offset,
+                        expires: entry.expires,
+                        bytes: record.len() as u64,
+                        payload: Bytes::new(),
                     });
-                    if Some(entry.number + 1) == through {
+                    if entry.number + 1 == through {
                         break true;
                     }
                 }
@@ -147,20 +149,49 @@ fn walk(shared: &Shared, fetch: Fetch) -> io::Result<(Fetched, Vec<Damage>)> {
             }
             let found_more = scanner.resync()?;
             let next = if found_more { scanner.span.offset } else { end_offset };
-            damage.push(Damage { position, records: next - expected });
+            // Where offsets have gaps, how many records stood there is not known.
+            damage.push(Damage { position, records: if has_gaps { 1 } else { next - expected } });
             if !found_more {
                 scanner.span.offset = end_offset;
                 scanner.span.position = end_position;
                 break true;
             }
         }
-        let enough = bytes >= READ_AHEAD_BYTES || records.len() >= READ_AHEAD_RECORDS;
+        let enough = payloads.len() >= READ_AHEAD_BYTES || records.len() >= READ_AHEAD_RECORDS;
         let walked_far = scanner.span.position - position >= WALK_BYTES;
         if scanner.span.offset < end_offset && (enough || walked_far || (!records.is_empty() && scanner.needs_disk())) {
             break false;
         }
     };
+    payloads.hand_to(&mut records);
     let place = Place { generation, position: scanner.span.position, offset: scanner.span.offset };
-    let whole_segment_through = if whole { through } else { None };
+    let whole_segment_through = whole.then_some(through);
     Ok((Fetched::Records { records, place, whole_segment_through }, damage))
+}
+
+/// The payloads of one read, in one piece of memory of just their size. It lives as long as one of them is in flight; by itself each
+/// would cost an allocation.
+#[derive(Default)]
+struct Payloads {
+    bytes: Vec<u8>,
+    ranges: Vec<Range<usize>>,
+}
+
+impl Payloads {
+    fn add(&mut self, payload: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(payload);
+        self.ranges.push(start..self.bytes.len());
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn hand_to(self, records: &mut [FetchedRecord]) {
+        let bytes = Bytes::from(self.bytes.into_boxed_slice());
+        for (record, range) in records.iter_mut().zip(self.ranges) {
+            record.payload = bytes.slice(range);
+        }
+    }
 }

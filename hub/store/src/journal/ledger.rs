@@ -3,29 +3,29 @@
 //! Owned by all clones of the journal under one lock, held for moments and never across I/O. It grows with the number of
 //! queues and segments, both bounded, never with the number of records.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::Arc;
+mod endpoints;
+mod queue;
+mod room;
+mod shares;
 
-use tokio::sync::Notify;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
 use tracing::error;
 
+pub(crate) use self::endpoints::Endpoint;
+pub(crate) use self::queue::{Holding, HotRecord, Queue};
+pub(crate) use self::room::Dropped;
+use self::shares::Shares;
 use super::limits::Limits;
+use super::quota::Quota;
+use super::usage::{Counts, EndpointUsage};
 use super::{Offset, QueueUsage, Usage};
-use crate::control::{Cursor, CursorEntry, Snapshot, SnapshotEntry};
-use crate::destination::Priority;
+use crate::control::{ClockMark, CursorEntry, Snapshot, SnapshotEntry};
 use crate::queue::QueueName;
 use crate::record::QueueId;
 
 /// Most places of damage that are remembered, so that each is counted and logged once.
 const MAX_KNOWN_DAMAGE: usize = 1024;
-
-/// The records of one queue in one segment: from number `first` to before `end`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Numbers {
-    pub(crate) queue: QueueId,
-    pub(crate) first: u64,
-    pub(crate) end: u64,
-}
 
 /// A segment in use.
 #[derive(Clone, Debug)]
@@ -34,188 +34,192 @@ pub(crate) struct Segment {
     pub(crate) slot: u32,
     pub(crate) generation: u64,
     pub(crate) seed: u32,
+    /// First and last generation whose records it holds.
+    pub(crate) covers: (u64, u64),
+    /// Was it written by the cleaner? Then its offsets have gaps.
+    pub(crate) compacted: bool,
+    /// Size of the file.
+    pub(crate) file_bytes: u64,
+    /// Where its records begin.
+    pub(crate) records_at: u64,
     pub(crate) first_offset: Offset,
     /// Offset after its last record on disk.
     pub(crate) end_offset: Offset,
     /// Position after its last record on disk; the file's size where that is not known.
     pub(crate) end_position: u64,
-    /// Which records of which queues it holds. `None`: not known, it may hold anything.
-    pub(crate) holds: Option<Vec<Numbers>>,
+    /// Queues that the disk says are not done with what they have here.
+    pub(crate) needed_by: usize,
     /// Something in it was damaged, so the file is removed rather than used again.
     pub(crate) suspect: bool,
+    /// What the cleaner found when it looked.
+    pub(crate) measured: Option<Measured>,
 }
 
-impl Segment {
-    /// The records of `queue` in it, if that is known.
-    fn numbers(&self, queue: QueueId) -> Option<Numbers> {
-        self.holds.as_ref()?.iter().find(|numbers| numbers.queue == queue).copied()
-    }
-
-    /// Records were added.
-    pub(crate) fn add(&mut self, added: &[Numbers]) {
-        let Some(holds) = &mut self.holds else { return };
-        for numbers in added {
-            match holds.iter_mut().find(|held| held.queue == numbers.queue) {
-                Some(held) => held.end = numbers.end,
-                None => holds.push(*numbers),
-            }
-        }
-    }
-
-    /// Number after the last record that `queue` may have here; `None` if it has none from `number` on.
-    pub(crate) fn end_for(&self, queue: QueueId, number: u64) -> Option<u64> {
-        match self.holds {
-            None => Some(u64::MAX),
-            Some(_) => self.numbers(queue).map(|numbers| numbers.end).filter(|end| *end > number),
-        }
-    }
-}
-
-/// A queue.
-#[derive(Debug)]
-pub(crate) struct Queue {
-    pub(crate) name: QueueName,
-    /// Number of the next record; all before it are on disk.
-    pub(crate) next_number: u64,
-    /// Where its reader is.
-    pub(crate) cursor: Cursor,
-    /// Where the disk says that it is.
-    pub(crate) durable: Cursor,
-    /// Does the disk know its name?
-    pub(crate) named: bool,
-    pub(crate) has_reader: bool,
-    /// Records that were damaged on disk.
-    pub(crate) lost: u64,
-    /// Losses before this number are counted.
-    lost_through: u64,
-    /// Wakes the reader.
-    pub(crate) arrived: Arc<Notify>,
-}
-
-impl Queue {
-    pub(crate) fn new(name: QueueName, offset: Offset) -> Self {
-        let cursor = Cursor { offset, number: 0 };
-        Self {
-            name,
-            next_number: 0,
-            cursor,
-            durable: cursor,
-            named: false,
-            has_reader: false,
-            lost: 0,
-            lost_through: 0,
-            arrived: Arc::new(Notify::new()),
-        }
-    }
-
-    /// The numbers from `first` to before `end` were not found. Counted once, however often they are looked for.
-    pub(crate) fn note_lost(&mut self, first: u64, end: u64) {
-        let records = end.saturating_sub(first.max(self.lost_through));
-        if records > 0 {
-            self.lost += records;
-            self.lost_through = end;
-            error!(queue = %self.name, records, "records of this queue were damaged on disk and are lost");
-        }
-    }
-
-    pub(crate) fn depth(&self) -> u64 {
-        self.next_number.saturating_sub(self.cursor.number)
-    }
+/// What a segment was found to hold that is still wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Measured {
+    /// Bytes of the records that some queue wants.
+    pub(crate) live: u64,
+    /// The sum of what each queue wanted then: it tells when to look again.
+    pub(crate) sum: u64,
 }
 
 /// As many queues as the journal can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooManyQueues;
 
+/// A queue that was retired, and that the disk still knows.
+#[derive(Debug)]
+pub(crate) struct Retired {
+    pub(crate) id: QueueId,
+    holdings: VecDeque<Holding>,
+}
+
 /// Segments, queues and counters.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     pub(crate) limits: Limits,
-    /// Oldest first. The last one may be the one that is written.
-    pub(crate) segments: VecDeque<Segment>,
+    pub(crate) quota: Quota,
+    /// By generation.
+    pub(crate) segments: BTreeMap<u64, Segment>,
+    /// The log segment begun last. It has the list of queues, so it is never given back.
+    newest: u64,
     pub(crate) queues: BTreeMap<QueueId, Queue>,
-    ids: HashMap<QueueName, QueueId>,
+    endpoints: HashMap<QueueName, Endpoint>,
+    shares: Shares,
     pub(crate) next_queue_id: QueueId,
+    /// Changes when a queue goes away, so that whoever remembers ids looks again.
+    pub(crate) queues_epoch: u64,
+    pub(crate) next_generation: u64,
     /// Offset after the last record on disk.
     pub(crate) end_offset: Offset,
+    /// The clock as the disk has it.
+    pub(crate) clock: ClockMark,
+    /// Is the clock to be noted on disk, although no cursor moved?
+    pub(crate) clock_is_due: bool,
     /// Queues whose cursor the disk does not know yet.
     dirty: BTreeSet<QueueId>,
     /// Retired queues that the disk still knows.
-    pub(crate) retired: Vec<QueueId>,
-    /// All segment files, in use or waiting.
-    pub(crate) files: u64,
+    pub(crate) retired: Vec<Retired>,
+    /// Segments that lost the last queue that needed them.
+    released: Vec<u64>,
+    /// Segment files that wait to be used again.
+    pub(crate) free: Vec<u32>,
+    pub(crate) next_slot: u32,
+    /// Bytes of all segment files, in use or waiting.
+    pub(crate) bytes_on_disk: u64,
+    /// Of those in use.
+    pub(crate) bytes_in_use: u64,
+    /// Records in memory for readers that keep up, oldest first: of which queue, and up to which number.
+    hot_order: VecDeque<(QueueId, u64)>,
+    hot_bytes: usize,
     pub(crate) corrupt_records: u64,
     pub(crate) syncs: u64,
+    pub(crate) moved_bytes: u64,
+    /// Of queues that are gone.
+    gone: Counts,
     known_damage: BTreeSet<(u64, u64)>,
-    /// An append was refused because the journal is full, so whoever makes room says so.
-    pub(crate) full: bool,
+    /// Somebody waits for room, so whoever makes some says so.
+    pub(crate) room_is_awaited: bool,
     pub(crate) closed: bool,
 }
 
 impl Ledger {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, quota: Quota) -> Self {
         Self {
             limits,
-            segments: VecDeque::new(),
+            quota,
+            segments: BTreeMap::new(),
+            newest: 0,
             queues: BTreeMap::new(),
-            ids: HashMap::new(),
+            endpoints: HashMap::new(),
+            shares: Shares::of(quota.max_bytes, std::iter::empty()),
             next_queue_id: 1,
+            queues_epoch: 0,
+            next_generation: 1,
             end_offset: 0,
+            clock: ClockMark::default(),
+            clock_is_due: false,
             dirty: BTreeSet::new(),
             retired: Vec::new(),
-            files: 0,
+            released: Vec::new(),
+            free: Vec::new(),
+            next_slot: 0,
+            bytes_on_disk: 0,
+            bytes_in_use: 0,
+            hot_order: VecDeque::new(),
+            hot_bytes: 0,
             corrupt_records: 0,
             syncs: 0,
+            moved_bytes: 0,
+            gone: Counts::default(),
             known_damage: BTreeSet::new(),
-            full: false,
+            room_is_awaited: false,
             closed: false,
         }
     }
 
-    pub(crate) fn id(&self, name: &QueueName) -> Option<QueueId> {
-        self.ids.get(name).copied()
-    }
-
-    /// The id of a queue, which comes into being if need be.
-    pub(crate) fn id_or_new(&mut self, name: &QueueName) -> Result<QueueId, TooManyQueues> {
-        if let Some(id) = self.id(name) {
-            return Ok(id);
+    /// A segment is in use from now on. Its file is counted elsewhere.
+    pub(crate) fn add_segment(&mut self, segment: Segment) {
+        if !segment.compacted && segment.generation >= self.newest {
+            // The one before may have been kept only for its list of queues.
+            self.released.push(self.newest);
+            self.newest = segment.generation;
         }
-        if self.queues.len() >= self.limits.max_queues {
-            return Err(TooManyQueues);
+        self.bytes_in_use += segment.file_bytes;
+        self.segments.insert(segment.generation, segment);
+    }
+
+    pub(crate) fn remove_segment(&mut self, generation: u64) -> Option<Segment> {
+        let segment = self.segments.remove(&generation)?;
+        self.bytes_in_use -= segment.file_bytes;
+        Some(segment)
+    }
+
+    /// Is it the one with the list of queues?
+    pub(crate) fn is_newest(&self, generation: u64) -> bool {
+        generation == self.newest
+    }
+
+    /// Records of a queue are in a segment.
+    pub(crate) fn hold(&mut self, id: QueueId, holding: Holding) {
+        let Some(queue) = self.queues.get_mut(&id) else { return };
+        match queue.holdings.back_mut() {
+            Some(last) if last.segment == holding.segment => {
+                last.end = holding.end;
+                last.expires = last.expires.max(holding.expires);
+            }
+            _ => {
+                queue.holdings.push_back(holding);
+                if let Some(segment) = self.segments.get_mut(&holding.segment) {
+                    segment.needed_by += 1;
+                }
+            }
         }
-        let id = self.next_queue_id;
-        self.insert(id, Queue::new(name.clone(), self.end_offset));
-        Ok(id)
     }
 
-    pub(crate) fn insert(&mut self, id: QueueId, queue: Queue) {
-        self.next_queue_id = self.next_queue_id.max(id.saturating_add(1));
-        self.ids.insert(queue.name.clone(), id);
-        self.queues.insert(id, queue);
-    }
-
-    pub(crate) fn remove(&mut self, id: QueueId) -> Option<Queue> {
-        let queue = self.queues.remove(&id)?;
-        // Two ids may have borne one name, if a queue was retired and the record of that was lost.
-        if self.ids.get(&queue.name) == Some(&id) {
-            self.ids.remove(&queue.name);
+    /// Changes a queue, and keeps true what follows from that. Returns whether the writer must be told that there is a cursor to save.
+    pub(crate) fn change<R>(&mut self, id: QueueId, change: impl FnOnce(&mut Queue) -> R) -> (Option<R>, bool) {
+        let Some(queue) = self.queues.get_mut(&id) else { return (None, false) };
+        let (held, cursor) = (queue.held_bytes(), queue.cursor.number);
+        let result = change(queue);
+        let (held_now, moved) = (queue.held_bytes(), queue.cursor.number != cursor);
+        if held != held_now
+            && let Some(endpoint) = self.endpoints.get_mut(&queue.endpoint)
+        {
+            let before = endpoint.held_bytes;
+            endpoint.held_bytes = (before + held_now).saturating_sub(held);
+            self.shares.change(before, endpoint.held_bytes);
         }
-        self.dirty.remove(&id);
-        Some(queue)
-    }
-
-    /// Moves a queue's cursor. Returns whether the writer must be told that there is something to save.
-    pub(crate) fn settle(&mut self, id: QueueId, cursor: Cursor) -> bool {
-        let Some(queue) = self.queues.get_mut(&id) else { return false };
-        queue.cursor = cursor;
-        let was_clean = self.dirty.is_empty();
-        self.dirty.insert(id);
-        was_clean
+        let tell_writer = moved && self.dirty.is_empty();
+        if moved {
+            self.dirty.insert(id);
+        }
+        (Some(result), tell_writer)
     }
 
     pub(crate) fn cursors_moved(&self) -> bool {
-        !self.dirty.is_empty() || !self.retired.is_empty()
+        !self.dirty.is_empty() || !self.retired.is_empty() || self.clock_is_due
     }
 
     /// Cursors that the disk does not know yet.
@@ -227,12 +231,14 @@ impl Ledger {
     /// These cursors are written; on disk if `synced`.
     pub(crate) fn cursors_written(&mut self, written: &[CursorEntry], synced: bool) {
         for entry in written {
-            if let Some(queue) = self.queues.get_mut(&entry.id) {
-                if queue.cursor == entry.cursor {
-                    self.dirty.remove(&entry.id);
-                }
-                if synced {
-                    queue.durable = entry.cursor;
+            let Some(queue) = self.queues.get_mut(&entry.id) else { continue };
+            if queue.cursor == entry.cursor {
+                self.dirty.remove(&entry.id);
+            }
+            if synced {
+                queue.durable = entry.cursor;
+                while let Some(done) = queue.holdings.pop_front_if(|holding| holding.end.number <= entry.cursor.number) {
+                    release(&mut self.segments, &mut self.released, done.segment);
                 }
             }
         }
@@ -243,55 +249,74 @@ impl Ledger {
         self.dirty = self.queues.iter().filter(|(_, queue)| queue.cursor != queue.durable).map(|(id, _)| *id).collect();
     }
 
+    /// The disk knows that the first so many retired queues are gone.
+    pub(crate) fn retired_written(&mut self, count: usize) {
+        for retired in self.retired.drain(..count) {
+            for holding in retired.holdings {
+                release(&mut self.segments, &mut self.released, holding.segment);
+            }
+        }
+    }
+
     /// What the head of a new segment says. Queues that are drained and have no reader are forgotten first, but for `kept`.
-    pub(crate) fn snapshot(&mut self, kept: &[QueueId]) -> Snapshot {
-        let idle: Vec<_> = self
-            .queues
-            .iter()
-            .filter(|(id, queue)| queue.depth() == 0 && !queue.has_reader && !kept.contains(id))
-            .map(|(id, _)| *id)
-            .collect();
+    pub(crate) fn snapshot(&mut self, clock: ClockMark, kept: &[QueueId]) -> Snapshot {
+        let has_reader = |queue: &Queue| self.endpoints.get(&queue.endpoint).is_some_and(|endpoint| endpoint.has_reader);
+        let idle = |(id, queue): &(&QueueId, &Queue)| {
+            queue.depth() == 0 && queue.holdings.is_empty() && !has_reader(queue) && !kept.contains(*id)
+        };
+        let idle: Vec<_> = self.queues.iter().filter(idle).map(|(id, _)| *id).collect();
         for id in idle {
             self.remove(id);
         }
         let entries = self.queues.iter().map(|(id, queue)| SnapshotEntry {
             id: *id,
-            name: queue.name.clone(),
-            next_number: queue.next_number,
+            endpoint: queue.endpoint.clone(),
+            priority: queue.priority,
+            next: queue.next,
             cursor: queue.cursor,
         });
-        Snapshot { next_queue_id: self.next_queue_id, entries: entries.collect() }
+        Snapshot { next_queue_id: self.next_queue_id, clock, entries: entries.collect() }
     }
 
-    /// Does some queue still need the oldest segment, when each stands at `cursor`?
-    fn oldest_is_needed(&self, cursor: impl Fn(&Queue) -> Cursor) -> bool {
-        let Some(segment) = self.segments.front() else { return true };
-        match &segment.holds {
-            Some(holds) => {
-                holds.iter().any(|numbers| self.queues.get(&numbers.queue).is_some_and(|q| cursor(q).number < numbers.end))
-            }
-            None => self.queues.values().any(|q| cursor(q).number < q.next_number && cursor(q).offset < segment.end_offset),
-        }
-    }
-
-    /// Is the oldest segment done with, whatever the disk knows of it?
+    /// Would some segment be free if the disk knew all cursors?
     pub(crate) fn could_free(&self) -> bool {
-        self.segments.len() > 1 && !self.oldest_is_needed(|queue| queue.cursor)
+        self.passed_by_all().is_some() || !self.retired.is_empty()
     }
 
-    /// Is it worth while to try an append again that found no room?
-    pub(crate) fn may_begin_segment(&self) -> bool {
-        self.closed || self.files > self.segments.len() as u64 || self.could_free()
+    /// A segment that no queue needs, as far as memory knows.
+    fn passed_by_all(&self) -> Option<u64> {
+        let mut passed: HashMap<u64, usize> = HashMap::new();
+        for id in &self.dirty {
+            let Some(queue) = self.queues.get(id) else { continue };
+            for holding in queue.holdings.iter().take_while(|holding| holding.end.number <= queue.cursor.number) {
+                *passed.entry(holding.segment).or_default() += 1;
+            }
+        }
+        let is_free = |generation: u64, passed: usize| {
+            !self.is_newest(generation) && self.segments.get(&generation).is_some_and(|segment| segment.needed_by == passed)
+        };
+        passed.into_iter().find(|(generation, passed)| is_free(*generation, *passed)).map(|(generation, _)| generation)
     }
 
-    /// Takes the oldest segment out of use if nobody needs it any more and the disk knows that.
-    pub(crate) fn free_oldest(&mut self) -> Option<Segment> {
-        (self.segments.len() > 1 && !self.oldest_is_needed(|queue| queue.durable)).then(|| self.segments.pop_front())?
+    /// Takes out of use the segments that nobody needs any more, and of which the disk knows that.
+    pub(crate) fn take_unneeded(&mut self) -> Vec<Segment> {
+        let released = std::mem::take(&mut self.released);
+        let unneeded = |ledger: &Self, generation: &u64| {
+            !ledger.is_newest(*generation) && ledger.segments.get(generation).is_some_and(|segment| segment.needed_by == 0)
+        };
+        released
+            .into_iter()
+            .filter_map(|generation| unneeded(self, &generation).then(|| self.remove_segment(generation))?)
+            .collect()
     }
 
-    /// Like [`free_oldest`](Self::free_oldest), without asking what the disk knows.
-    pub(crate) fn free_oldest_unsaved(&mut self) -> Option<Segment> {
-        self.could_free().then(|| self.segments.pop_front())?
+    /// Takes a segment out of use that nobody needs, whatever the disk knows.
+    pub(crate) fn take_unneeded_unsaved(&mut self) -> Option<Segment> {
+        let generation = self.passed_by_all()?;
+        for queue in self.queues.values_mut() {
+            queue.holdings.retain(|holding| holding.segment != generation);
+        }
+        self.remove_segment(generation)
     }
 
     /// Damage at a place of a segment, where so many records should be.
@@ -304,8 +329,7 @@ impl Ledger {
         }
         self.known_damage.insert((generation, position));
         self.corrupt_records += records;
-        let segment = self.segments.iter_mut().find(|segment| segment.generation == generation);
-        let slot = segment.map(|segment| {
+        let slot = self.segments.get_mut(&generation).map(|segment| {
             segment.suspect = true;
             segment.slot
         });
@@ -316,10 +340,12 @@ impl Ledger {
         let queues = self.queues.values();
         let mut usage: Vec<_> = queues
             .map(|queue| QueueUsage {
-                endpoint: queue.name.clone(),
-                priority: Priority::DEFAULT,
+                endpoint: queue.endpoint.clone(),
+                priority: queue.priority,
                 depth: queue.depth(),
-                lost: queue.lost,
+                bytes: queue.held_bytes(),
+                lost: queue.counts.lost,
+                counts: queue.counts,
             })
             .collect();
         usage.sort_by(|a, b| (&a.endpoint, a.priority).cmp(&(&b.endpoint, b.priority)));
@@ -327,15 +353,37 @@ impl Ledger {
     }
 
     pub(crate) fn usage(&self) -> Usage {
-        let needed = self.segments.len() as u64;
+        let mut totals = self.gone;
+        self.queues.values().for_each(|queue| totals.add(&queue.counts));
+        let mut endpoints: Vec<_> = (self.endpoints.iter())
+            .map(|(name, endpoint)| EndpointUsage {
+                endpoint: name.clone(),
+                bytes: endpoint.held_bytes,
+                part_bytes: self.shares.part(),
+                refusing: endpoint.refusing,
+            })
+            .collect();
+        endpoints.sort_by(|a, b| a.endpoint.cmp(&b.endpoint));
         Usage {
-            bytes_used: needed * self.limits.segment_bytes,
-            bytes_max: self.limits.max_bytes,
-            bytes_on_disk: self.files * self.limits.segment_bytes,
-            segments: needed,
+            bytes_used: self.bytes_in_use,
+            bytes_max: self.quota.max_bytes,
+            bytes_on_disk: self.bytes_on_disk,
+            segments: self.segments.len() as u64,
             corrupt_records: self.corrupt_records,
             syncs: self.syncs,
+            moved_bytes: self.moved_bytes,
             queues: self.queue_usage(),
+            endpoints,
+            totals,
+        }
+    }
+}
+
+fn release(segments: &mut BTreeMap<u64, Segment>, released: &mut Vec<u64>, generation: u64) {
+    if let Some(segment) = segments.get_mut(&generation) {
+        segment.needed_by = segment.needed_by.saturating_sub(1);
+        if segment.needed_by == 0 {
+            released.push(generation);
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Opening: which segments there are, how far the queues are, and where to write on.
 //!
-//! Only the newest segment is read as a whole; of the others that are in use, head and list of queues. So opening takes the same
-//! time however much waits.
+//! Only the newest segment is read as a whole; of the others, head and seal. So opening takes little time however much waits.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -12,13 +11,17 @@ use std::sync::Arc;
 use tracing::{error, info, warn};
 
 use super::commit::{Start, Tail};
-use super::ledger::{Ledger, Queue, Segment};
+use super::ledger::{Ledger, Queue};
 use super::limits::Limits;
+use super::quota::Quota;
 use super::replay::{self, Ending};
 use super::shared::Shared;
 use super::slots::{self, Slots};
+use super::time::JournalTime;
+use crate::clock::Clock;
 use crate::disk::{Disk, DiskFile};
-use crate::segment::{HEAD_BYTES, Head, Header};
+use crate::seal::{self, Seal};
+use crate::segment::{HEAD_BYTES, Head, Header, SEAL_AT, SegmentKind};
 
 /// The file whose lock keeps the directory to one process.
 const LOCK_FILE: &str = "lock";
@@ -27,6 +30,8 @@ const LOCK_FILE: &str = "lock";
 pub(crate) struct Found {
     pub(crate) slot: u32,
     pub(crate) header: Header,
+    /// What it holds, if it was ended.
+    pub(crate) seal: Option<Seal>,
     pub(crate) file: Arc<dyn DiskFile>,
 }
 
@@ -34,8 +39,8 @@ pub(crate) struct Found {
 struct Listing {
     /// Oldest first.
     segments: Vec<Found>,
-    /// Complete files that hold nothing.
-    free: Vec<u32>,
+    /// Complete files that hold nothing, with their sizes.
+    free: Vec<(u32, u64)>,
     next_slot: u32,
 }
 
@@ -88,7 +93,13 @@ pub enum OpenError {
 }
 
 /// Opens the journal in `directory`.
-pub(crate) fn open(disk: Arc<dyn Disk>, directory: &Path, limits: Limits) -> Result<(Arc<Shared>, Start, Recovery), OpenError> {
+pub(crate) fn open(
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    directory: &Path,
+    limits: Limits,
+    quota: Quota,
+) -> Result<(Arc<Shared>, Start, Recovery), OpenError> {
     let fail = |operation: &'static str, path: &Path| {
         let path = path.to_owned();
         move |source: io::Error| OpenError::Disk { operation, path, source }
@@ -102,40 +113,48 @@ pub(crate) fn open(disk: Arc<dyn Disk>, directory: &Path, limits: Limits) -> Res
 
     let mut recovery = Recovery::default();
     let Listing { mut segments, mut free, next_slot } = list(disk.as_ref(), directory, limits, &mut recovery)?;
-    let next_generation = segments.last().map_or(1, |newest| newest.header.generation + 1);
+    let next_generation = segments.iter().map(|found| found.header.generation).max().map_or(1, |newest| newest + 1);
     let path_of = |slot| directory.join(slots::file_name(slot));
 
     // A newest segment in which nothing readable stands was begun and never synced: what it was to hold was not acknowledged.
     // The one before is not written on, for this one's head still says where it ended.
-    let mut ledger = Ledger::new(limits);
+    let mut ledger = Ledger::new(limits, quota);
     let mut bound = u64::MAX;
     let mut may_write_on = true;
     let replayed = loop {
-        let Some(newest) = segments.last() else { break None };
+        let Some(at) = newest_log(&segments) else { break None };
+        let newest = &segments[at];
         let path = path_of(newest.slot);
         let replayed = replay::replay(&segments, bound, &mut ledger).map_err(fail("read", &path))?;
         if replayed.newest_holds_nothing {
             bound = bound.min(newest.header.first_offset);
             may_write_on = false;
             recovery.cut_tail |= replayed.ending != Ending::Clean;
-            free.extend(segments.pop().map(|found| found.slot));
-            ledger = Ledger::new(limits);
+            let nothing = segments.remove(at);
+            // Removed for good: something of what it was to hold may stand in it, and must not come to life when the segment after
+            // it is gone.
+            let path = path_of(nothing.slot);
+            let removed = disk.remove(&path).and_then(|()| disk.sync_dir(directory));
+            removed.map_err(fail("remove", &path))?;
+            ledger = Ledger::new(limits, quota);
             continue;
         }
         break Some(replayed);
     };
     ledger.end_offset = ledger.end_offset.max(if bound == u64::MAX { 0 } else { bound });
 
-    let mut tail = None;
-    if let (Some(replayed), Some(newest)) = (replayed, segments.last()) {
+    let (mut tail, mut abandoned) = (None, None);
+    if let (Some(replayed), Some(at)) = (replayed, newest_log(&segments)) {
+        let newest = &segments[at];
         recovery.cut_tail |= replayed.ending != Ending::Clean;
         recovery.corrupt_records = replayed.corrupt_records;
         ledger.corrupt_records = replayed.corrupt_records;
         // A process that was killed before its sync left records in the page cache only. They are about to be handed out.
         newest.file.sync_data().map_err(fail("sync", &path_of(newest.slot)))?;
-        may_write_on &= replayed.ending != Ending::CutBeforeMore && newest.header.segment_bytes == limits.segment_bytes;
-        if may_write_on {
-            tail = Some(Tail {
+        let fits = newest.header.file_bytes == limits.segment_bytes && u64::from(newest.header.records_at) == limits.records_at;
+        may_write_on &= replayed.ending != Ending::CutBeforeMore && fits;
+        if newest.seal.is_none() {
+            let found = Tail {
                 slot: newest.slot,
                 file: Arc::clone(&newest.file),
                 generation: newest.header.generation,
@@ -143,31 +162,62 @@ pub(crate) fn open(disk: Arc<dyn Disk>, directory: &Path, limits: Limits) -> Res
                 first_offset: newest.header.first_offset,
                 position: replayed.end_position,
                 published: true,
-            });
+                spans: replayed.holds.get(&newest.header.generation).cloned().unwrap_or_default(),
+            };
+            *(if may_write_on { &mut tail } else { &mut abandoned }) = Some(found);
         }
-        let in_use = replay::segments_in_use(&segments, &replayed, &ledger).map_err(fail("read", directory))?;
-        let unused = segments.len() - in_use.len();
-        free.extend(segments.iter().take(unused).map(|found| found.slot));
-        ledger.segments = in_use.into();
+        replay::take_stock(&segments, &replayed, &mut ledger).map_err(fail("read", directory))?;
     }
+    ledger.next_generation = next_generation;
+    ledger.next_slot = next_slot;
+    ledger.bytes_on_disk = ledger.bytes_in_use;
     recovery.pending = ledger.queues.values().map(Queue::depth).sum();
-
-    let mut slots = Slots::new(Arc::clone(&disk), directory.to_owned(), limits.segment_bytes, Vec::new(), next_slot);
-    ledger.files = ledger.segments.len() as u64;
-    let sizes: BTreeMap<_, _> = segments.iter().map(|found| (found.slot, found.header.segment_bytes)).collect();
-    for slot in free {
+    let unneeded: Vec<_> = ledger.segments.values().filter(|segment| segment.needed_by == 0).map(|s| s.generation).collect();
+    for generation in unneeded {
+        if !ledger.is_newest(generation)
+            && let Some(segment) = ledger.remove_segment(generation)
+        {
+            ledger.bytes_on_disk -= segment.file_bytes;
+            free.push((segment.slot, segment.file_bytes));
+        }
+    }
+    let time = JournalTime::after(clock, ledger.clock);
+    let salt = RandomState::new().hash_one(next_generation);
+    let shared = Arc::new(Shared::new(Arc::clone(&disk), directory.to_owned(), time, salt, ledger));
+    let slots = Slots::new(disk, directory.to_owned(), limits.segment_bytes);
+    for (slot, bytes) in free {
         // Files of another size, and those over the limit, are not needed any more.
-        let odd = sizes.get(&slot).is_some_and(|bytes| *bytes != limits.segment_bytes) || ledger.files >= limits.max_segments;
-        ledger.files += u64::from(slots.give_back(slot, odd));
+        let odd = bytes != limits.segment_bytes || !shared.ledger().may_create(bytes);
+        shared.ledger().bytes_on_disk += bytes;
+        slots.give_back(&shared, slot, bytes, odd);
     }
     if recovery == (Recovery { pending: recovery.pending, ..Recovery::default() }) {
         info!(directory = %directory.display(), pending = recovery.pending, "journal opened");
     } else {
         warn!(directory = %directory.display(), ?recovery, "journal opened after trouble");
     }
-    let salt = RandomState::new().hash_one(next_generation);
-    let shared = Arc::new(Shared::new(disk, directory.to_owned(), ledger));
-    Ok((shared, Start { slots, tail, next_generation, salt, lock }, recovery))
+    Ok((shared, Start { slots, tail, abandoned, lock }, recovery))
+}
+
+fn newest_log(segments: &[Found]) -> Option<usize> {
+    segments.iter().rposition(|found| found.header.kind == SegmentKind::Log)
+}
+
+/// Leaves out segments whose records a compacted one holds. Those that remain are in the order of their records.
+fn in_force(found: BTreeMap<u64, Found>, free: &mut Vec<(u32, u64)>) -> Vec<Found> {
+    let mut kept: Vec<Found> = Vec::new();
+    // The latest first: what takes the place of others was begun after them.
+    for found in found.into_values().rev() {
+        let (from, through) = found.header.covers;
+        let replaced = kept.iter().any(|newer| newer.header.covers.0 <= from && through <= newer.header.covers.1);
+        if replaced {
+            free.push((found.slot, found.header.file_bytes));
+        } else {
+            kept.push(found);
+        }
+    }
+    kept.sort_by_key(|found| found.header.covers);
+    kept
 }
 
 /// Looks at the head of every segment file.
@@ -179,17 +229,22 @@ fn list(disk: &dyn Disk, directory: &Path, limits: Limits, recovery: &mut Recove
     let next_slot = slots.last().map_or(0, |last| last + 1);
     let mut by_generation = BTreeMap::new();
     let mut free = Vec::new();
+    for name in names.iter().filter(|name| slots::is_new_file(name)) {
+        // The process ended before it was whole. What it was to take the place of is still there.
+        let path = directory.join(name);
+        disk.remove(&path).map_err(|source| OpenError::Disk { operation: "remove", path, source })?;
+    }
     for slot in slots {
         let path = directory.join(slots::file_name(slot));
-        let (head, file) = read_head(disk, &path, limits)?;
+        let (head, seal, file) = read_head(disk, &path, limits)?;
         match head {
             HeadOf::Short => {
                 // Cut short while it was created. It never held anything.
                 disk.remove(&path).map_err(|source| OpenError::Disk { operation: "remove", path, source })?;
             }
-            HeadOf::Whole(Head::Blank) => free.push(slot),
+            HeadOf::Whole(Head::Blank) => free.push((slot, limits.segment_bytes)),
             HeadOf::Whole(Head::Valid(header)) if !by_generation.contains_key(&header.generation) => {
-                by_generation.insert(header.generation, Found { slot, header, file });
+                by_generation.insert(header.generation, Found { slot, header, seal, file });
             }
             HeadOf::Whole(Head::UnknownFormat(format)) => return Err(OpenError::UnknownFormat { file: path, format }),
             HeadOf::Whole(Head::Valid(_) | Head::Damaged) => {
@@ -198,7 +253,7 @@ fn list(disk: &dyn Disk, directory: &Path, limits: Limits, recovery: &mut Recove
             }
         }
     }
-    Ok(Listing { segments: by_generation.into_values().collect(), free, next_slot })
+    Ok(Listing { segments: in_force(by_generation, &mut free), free, next_slot })
 }
 
 enum HeadOf {
@@ -206,20 +261,44 @@ enum HeadOf {
     Whole(Head),
 }
 
-fn read_head(disk: &dyn Disk, path: &Path, limits: Limits) -> Result<(HeadOf, Arc<dyn DiskFile>), OpenError> {
+/// What is read of a segment at first: enough for the seals of most.
+const FIRST_READ_BYTES: usize = 8 * 1024;
+
+type HeadSealAndFile = (HeadOf, Option<Seal>, Arc<dyn DiskFile>);
+
+fn read_head(disk: &dyn Disk, path: &Path, limits: Limits) -> Result<HeadSealAndFile, OpenError> {
     let read = || {
         let file = disk.open(path)?;
-        let mut head = [0; HEAD_BYTES];
-        let count = file.read_at(&mut head, 0)?;
+        let mut bytes = vec![0; FIRST_READ_BYTES];
+        let count = file.read_at(&mut bytes, 0)?;
+        bytes.truncate(count);
         let len = file.len()?;
-        let head = if count < head.len() { Head::Blank } else { Head::decode(&head) };
+        let head = bytes.first_chunk::<HEAD_BYTES>().map_or(Head::Blank, Head::decode);
         let short = match head {
             Head::Blank => len != limits.segment_bytes,
             _ => false,
         };
-        Ok((if short { HeadOf::Short } else { HeadOf::Whole(head) }, file))
+        let seal = match head {
+            Head::Valid(header) => read_seal(file.as_ref(), &header, bytes.split_off(HEAD_BYTES))?,
+            _ => None,
+        };
+        Ok((if short { HeadOf::Short } else { HeadOf::Whole(head) }, seal, file))
     };
     read().map_err(|source| OpenError::Disk { operation: "read", path: path.to_owned(), source })
+}
+
+fn read_seal(file: &dyn DiskFile, header: &Header, mut bytes: Vec<u8>) -> io::Result<Option<Seal>> {
+    let room = usize::try_from(u64::from(header.records_at).saturating_sub(SEAL_AT)).unwrap_or(0);
+    let len = seal::claimed_len(&bytes);
+    if len > room {
+        return Ok(None);
+    }
+    if len > bytes.len() {
+        bytes.resize(len, 0);
+        let count = file.read_at(&mut bytes, SEAL_AT)?;
+        bytes.truncate(count);
+    }
+    Ok(Seal::decode(&bytes, header.seed()))
 }
 
 /// Keeps a file that cannot be read for whoever wants to look at it, out of the way.
@@ -229,18 +308,4 @@ fn set_aside(disk: &dyn Disk, directory: &Path, path: &Path, slot: u32) -> Resul
     renamed.map_err(|source| OpenError::Disk { operation: "set aside", path: path.to_owned(), source })?;
     error!(file = %path.display(), aside = %aside.display(), "a segment of the journal has no readable head: what it held is lost");
     Ok(())
-}
-
-/// A segment as the ledger knows it, with what it holds still unknown.
-pub(crate) fn segment_of(found: &Found, end_offset: u64) -> Segment {
-    Segment {
-        slot: found.slot,
-        generation: found.header.generation,
-        seed: found.header.seed(),
-        first_offset: found.header.first_offset,
-        end_offset,
-        end_position: found.header.segment_bytes,
-        holds: None,
-        suspect: false,
-    }
 }

@@ -1,46 +1,52 @@
-//! Reading one queue.
+//! Reading what waits for one endpoint: of its queues the most urgent first, each in order.
 //!
-//! A reader walks over the segments that hold records of its queue, a chunk at a time, on the blocking pool. It remembers what it
-//! handed out until that is settled, and nothing of the backlog beyond the chunk in hand.
+//! A reader that keeps up is handed records from memory. One that does not walks over the segments that hold records of its queues, a
+//! chunk at a time, on the blocking pool. The ledger remembers what was handed out until that is settled; of the backlog nothing is in
+//! memory beyond a chunk per queue.
 
-use std::collections::VecDeque;
+mod lane;
+
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use self::lane::{Item, Lane, Next};
 use super::Offset;
-use super::fetch::{self, Fetch, Fetched, FetchedRecord, Place};
+use super::fetch::{self, Fetched};
+use super::ledger::Ledger;
 use super::shared::Shared;
+use super::window::Handing;
 use super::writer::WriterHandle;
-use crate::control::Cursor;
+use crate::queue::QueueName;
 use crate::record::QueueId;
 
-/// Most records from the first that is not settled to the last handed out, per queue. Past this [`QueueReader::next`] waits.
+/// Most records from the first that is not settled to the last handed out, per endpoint. Past this [`QueueReader::next`] waits.
 pub const MAX_UNSETTLED: usize = 4096;
 
-/// One record of a queue.
+/// One record of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Its place in the journal; grows along a queue, with gaps where records of other queues are.
+    /// Its place in the journal; grows along a queue, with gaps where records of other queues are. An endpoint gets a record once, so
+    /// it tells one from another.
     pub offset: Offset,
-    /// Handed out before, by this reader, and not settled since.
+    /// Handed out before, since the journal was opened, and not settled since.
     pub redelivered: bool,
     /// What was appended.
     pub payload: Bytes,
 }
 
-/// Why a queue cannot be read.
+/// Why an endpoint cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReaderError {
-    /// A queue has at most one reader at a time.
+    /// An endpoint has at most one reader at a time.
     #[error("queue {queue} has a reader already")]
     InUse {
-        /// The queue.
+        /// The endpoint.
         queue: String,
     },
-    /// The journal has as many queues as it can name.
+    /// The journal has as many endpoints as it can name.
     #[error("the journal has {max} queues already")]
     TooManyQueues {
         /// The limit.
@@ -64,93 +70,40 @@ pub enum ReadError {
     Closed,
 }
 
-/// A record that was handed out and may have to be again.
-struct HandedOut {
-    offset: Offset,
-    number: u64,
-    place: Place,
-    settled: bool,
-}
-
-/// The one reader of a queue. Dropping it makes room for another, which starts at the first record not settled.
+/// The one reader of an endpoint. Dropping it makes room for another, which starts at the first record not settled.
 pub struct QueueReader {
     shared: Arc<Shared>,
     writer: Weak<WriterHandle>,
-    queue: QueueId,
+    endpoint: QueueName,
     arrived: Arc<Notify>,
-    /// Where to read on; `None`: in the first segment that holds the next number.
-    place: Option<Place>,
-    /// Number of the next record to read.
-    next_number: u64,
+    /// One per queue, the most urgent first.
+    lanes: Vec<Lane>,
     /// A read under way: kept when `next` is dropped, so that it is not repeated.
-    fetching: Option<JoinHandle<Result<Fetched, ReadError>>>,
-    /// Read and not handed out.
-    ready: VecDeque<FetchedRecord>,
-    /// Handed out, from the first that is not settled.
-    window: VecDeque<HandedOut>,
-    unsettled: usize,
-    /// Everything before is settled.
-    cursor: Cursor,
+    fetching: Option<(QueueId, JoinHandle<Result<Fetched, ReadError>>)>,
+}
+
+/// Why no record was taken.
+enum Stop {
+    /// There is enough, or more than may be handed out.
+    Enough,
+    /// The next record must be read from disk first.
+    Fetch(usize),
+    /// Until something arrives.
+    Wait,
+    Closed,
 }
 
 impl QueueReader {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        writer: Weak<WriterHandle>,
-        queue: QueueId,
-        arrived: Arc<Notify>,
-        cursor: Cursor,
-    ) -> Self {
-        Self {
-            shared,
-            writer,
-            queue,
-            arrived,
-            place: None,
-            next_number: cursor.number,
-            fetching: None,
-            ready: VecDeque::new(),
-            window: VecDeque::new(),
-            unsettled: 0,
-            cursor,
-        }
+    pub(crate) const fn new(shared: Arc<Shared>, writer: Weak<WriterHandle>, endpoint: QueueName, arrived: Arc<Notify>) -> Self {
+        Self { shared, writer, endpoint, arrived, lanes: Vec::new(), fetching: None }
     }
 
     /// The next record, waiting for one if need be; also for the oldest to be settled, once it is [`MAX_UNSETTLED`] behind. May be
     /// dropped and called again at any time without losing a record.
     pub async fn next(&mut self) -> Result<Record, ReadError> {
-        loop {
-            if let Some(record) = self.try_next() {
-                return Ok(record);
-            }
-            if self.window_is_full() {
-                // Only `settle` and `rewind` change that, and they need this future dropped.
-                std::future::pending::<()>().await;
-            }
-            let fetching = match &mut self.fetching {
-                Some(fetching) => fetching,
-                None => match self.plan() {
-                    Plan::Fetch(fetch) => {
-                        let shared = Arc::clone(&self.shared);
-                        self.fetching.insert(tokio::task::spawn_blocking(move || fetch::fetch(&shared, fetch)))
-                    }
-                    Plan::Again => continue,
-                    Plan::Wait => {
-                        self.arrived.notified().await;
-                        continue;
-                    }
-                    Plan::Closed => return Err(ReadError::Closed),
-                },
-            };
-            let fetched = fetching.await;
-            self.fetching = None;
-            match fetched {
-                Ok(Ok(fetched)) => self.take_in(fetched),
-                Ok(Err(error)) => return Err(error),
-                // The runtime is going down.
-                Err(_) => return Err(ReadError::Closed),
-            }
-        }
+        let mut record = None;
+        self.wait_for(&mut |found| record = Some(found), 1, usize::MAX).await?;
+        record.ok_or(ReadError::Closed)
     }
 
     /// Adds the next records to `records`, waiting for the first if need be: up to `max_records`, and no more once they have
@@ -162,188 +115,243 @@ impl QueueReader {
         max_records: usize,
         max_bytes: usize,
     ) -> Result<usize, ReadError> {
-        let first = self.next().await?;
-        let (mut count, mut bytes) = (1, first.payload.len());
-        records.push(first);
-        while count < max_records && bytes < max_bytes {
-            let Some(record) = self.try_next() else { break };
-            (count, bytes) = (count + 1, bytes + record.payload.len());
-            records.push(record);
-        }
-        Ok(count)
+        self.wait_for(&mut |record| records.push(record), max_records.max(1), max_bytes).await
     }
 
     /// The next record, if it is in memory already.
     pub fn try_next(&mut self) -> Option<Record> {
-        while !self.window_is_full() {
-            let FetchedRecord { offset, number, place, payload } = self.ready.pop_front()?;
-            if number < self.cursor.number {
-                continue;
+        let mut record = None;
+        self.take(&mut |found| record = Some(found), 1, usize::MAX);
+        record
+    }
+
+    /// The same, for several at once.
+    pub fn try_next_batch(&mut self, records: &mut Vec<Record>, max_records: usize, max_bytes: usize) -> usize {
+        self.take(&mut |record| records.push(record), max_records, max_bytes).0
+    }
+
+    async fn wait_for(
+        &mut self,
+        hand_out: &mut (dyn FnMut(Record) + Send),
+        max_records: usize,
+        max_bytes: usize,
+    ) -> Result<usize, ReadError> {
+        loop {
+            let (count, stop) = self.take(hand_out, max_records, max_bytes);
+            if count > 0 {
+                return Ok(count);
             }
-            let handed_out = self.window.binary_search_by_key(&offset, |handed_out| handed_out.offset);
-            let redelivered = match handed_out {
-                Ok(at) if self.window[at].settled => continue,
-                Ok(_) => true,
-                Err(_) => {
-                    self.window.push_back(HandedOut { offset, number, place, settled: false });
-                    self.unsettled += 1;
-                    false
+            match stop {
+                // Only `settle` and `rewind` change that, and they need this future dropped.
+                Stop::Enough => std::future::pending::<()>().await,
+                Stop::Closed => return Err(ReadError::Closed),
+                Stop::Wait => {
+                    self.arrived.notified().await;
+                    continue;
                 }
+                Stop::Fetch(lane) => self.begin_fetch(lane),
+            }
+            let Some((queue, fetching)) = &mut self.fetching else { continue };
+            let queue = *queue;
+            let fetched = tokio::select! {
+                biased;
+                fetched = fetching => fetched,
+                // Perhaps something more urgent.
+                () = self.arrived.notified() => continue,
             };
-            return Some(Record { offset, redelivered, payload });
+            self.fetching = None;
+            match fetched {
+                Ok(Ok(fetched)) => {
+                    if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.queue == queue) {
+                        lane.take_in(fetched);
+                    }
+                }
+                Ok(Err(error)) => return Err(error),
+                // The runtime is going down.
+                Err(_) => return Err(ReadError::Closed),
+            }
         }
-        None
+    }
+
+    /// Begins to read for a lane, unless something is being read already.
+    fn begin_fetch(&mut self, lane: usize) {
+        if self.fetching.is_some() {
+            return;
+        }
+        let Some(lane) = self.lanes.get_mut(lane) else { return };
+        let plan = lane.plan(&self.shared);
+        if let Some(plan) = plan {
+            let shared = Arc::clone(&self.shared);
+            self.fetching = Some((lane.queue, tokio::task::spawn_blocking(move || fetch::fetch(&shared, plan))));
+        }
+    }
+
+    /// Hands out what is in memory.
+    fn take(&mut self, hand_out: &mut dyn FnMut(Record), max_records: usize, max_bytes: usize) -> (usize, Stop) {
+        let now = self.shared.time.now();
+        let mut ledger = self.shared.ledger();
+        let mut taking = Taking { hand_out, now, count: 0, bytes: 0, max_records, max_bytes, tell_writer: false };
+        let stop = take_from(&mut ledger, &self.endpoint, &mut self.lanes, &mut taking);
+        let (count, tell_writer) = (taking.count, taking.tell_writer);
+        let room = tell_writer && ledger.room_is_awaited;
+        drop(ledger);
+        self.told(tell_writer, room);
+        (count, stop)
     }
 
     /// Marks a record as done with. May come in any order; the cursor moves up to the first record that is not settled.
     /// Returns whether it was this call that settled the record: not if it was not handed out, was settled before, or was dropped
     /// meanwhile and counted as that.
     pub fn settle(&mut self, offset: Offset) -> bool {
-        let Ok(at) = self.window.binary_search_by_key(&offset, |handed_out| handed_out.offset) else { return false };
-        if self.window[at].settled {
-            return false;
-        }
-        self.window[at].settled = true;
-        self.unsettled -= 1;
-        let mut last = None;
-        while let Some(first) = self.window.pop_front_if(|first| first.settled) {
-            last = Some(first);
-        }
-        if let Some(last) = last {
-            self.move_cursor(match self.window.front() {
-                Some(first) => Cursor { offset: first.offset, number: first.number },
-                None => self.cursor_past_window(last.offset + 1, last.number + 1),
-            });
-        }
-        true
+        self.settle_all([offset]) > 0
     }
 
     /// Settles several records; returns how many of them this call settled.
     pub fn settle_all(&mut self, offsets: impl IntoIterator<Item = Offset>) -> usize {
-        offsets.into_iter().map(|offset| usize::from(self.settle(offset))).sum()
+        let mut ledger = self.shared.ledger();
+        let Some(queues) = ledger.endpoint(&self.endpoint).map(|endpoint| endpoint.queues.clone()) else { return 0 };
+        let (mut settled, mut tell_writer) = (0, false);
+        let mut touched = [false; crate::destination::Priority::COUNT + 1];
+        for offset in offsets {
+            for (at, id) in queues.iter().enumerate() {
+                let found = ledger.queues.get_mut(id).is_some_and(|queue| queue.window.settle(offset));
+                if found {
+                    settled += 1;
+                    if let Some(queue) = ledger.queues.get_mut(id) {
+                        queue.counts.settled += 1;
+                    }
+                    touched[at.min(crate::destination::Priority::COUNT)] = true;
+                    break;
+                }
+            }
+        }
+        for (id, _) in queues.iter().zip(touched).filter(|(_, touched)| *touched) {
+            tell_writer |= ledger.change(*id, super::ledger::Queue::advance).1;
+        }
+        let room = settled > 0 && ledger.room_is_awaited;
+        drop(ledger);
+        self.told(tell_writer, room);
+        settled
+    }
+
+    fn told(&self, tell_writer: bool, room: bool) {
+        if tell_writer {
+            WriterHandle::cursors_moved(&self.writer);
+        }
+        if room {
+            self.shared.room_was_made();
+        }
     }
 
     /// Starts again at the first record not settled; those settled out of order are not handed out again.
     pub fn rewind(&mut self) {
-        let Some(first) = self.window.front() else { return };
-        self.place = Some(first.place);
-        self.next_number = first.number;
-        self.ready.clear();
-        // What is being read is read on for nothing; it is told by its number.
+        self.lanes.clear();
+        // What is being read is read on for nothing.
         self.fetching = None;
     }
 
     /// Records handed out and not settled.
     pub fn unsettled(&self) -> usize {
-        self.unsettled
-    }
-
-    /// May no record be handed out that was not handed out before?
-    fn window_is_full(&self) -> bool {
-        let next = self.ready.front().map_or(self.next_number, |record| record.number);
-        let is_rewound = self.window.back().is_some_and(|last| next <= last.number);
-        self.window.len() >= MAX_UNSETTLED && !is_rewound
-    }
-
-    /// Where the cursor stands once everything handed out is settled.
-    fn cursor_past_window(&self, offset: Offset, number: u64) -> Cursor {
-        match self.ready.front() {
-            Some(next) => Cursor { offset: next.offset, number: next.number.max(number) },
-            None => Cursor { offset, number: self.next_number.max(number) },
-        }
-    }
-
-    fn move_cursor(&mut self, cursor: Cursor) {
-        self.cursor = cursor;
-        // After a rewind, what is settled meanwhile need not be read again, and may be gone.
-        self.next_number = self.next_number.max(cursor.number);
-        let mut ledger = self.shared.ledger();
-        let tell_writer = ledger.settle(self.queue, cursor);
-        let room = ledger.full && ledger.could_free();
-        drop(ledger);
-        if tell_writer {
-            WriterHandle::cursors_moved(&self.writer);
-        }
-        if room {
-            self.shared.room.notify_waiters();
-        }
-    }
-
-    /// What to do for the next record.
-    fn plan(&mut self) -> Plan {
         let ledger = self.shared.ledger();
-        let Some(queue) = ledger.queues.get(&self.queue) else { return Plan::Closed };
-        if self.next_number >= queue.next_number {
-            return if ledger.closed { Plan::Closed } else { Plan::Wait };
-        }
-        let reached = self.place.map_or(0, |place| place.generation);
-        let candidate = ledger.segments.iter().filter(|segment| segment.generation >= reached).find(|segment| {
-            let read_through =
-                self.place.is_some_and(|place| place.generation == segment.generation && place.offset >= segment.end_offset);
-            !read_through && segment.end_for(self.queue, self.next_number).is_some()
-        });
-        let Some(segment) = candidate else {
-            // The queue has more numbers than its segments have records.
-            let end = queue.next_number;
-            drop(ledger);
-            self.miss_through(end);
-            return Plan::Again;
-        };
-        let place = self.place.filter(|place| place.generation == segment.generation);
-        let place = place.unwrap_or_else(|| Place::start_of(segment.generation, segment.first_offset));
-        Plan::Fetch(Fetch::of(&self.shared, segment, place, self.queue, self.next_number))
-    }
-
-    /// Takes what was read, and notes what is missing.
-    fn take_in(&mut self, fetched: Fetched) {
-        match fetched {
-            // The segment was used again while it was read: nothing of ours was left in it.
-            Fetched::Outdated => self.place = None,
-            Fetched::Records { records, place, whole_segment_through } => {
-                self.place = Some(place);
-                for record in records {
-                    if record.number < self.next_number {
-                        continue;
-                    }
-                    self.miss_through(record.number);
-                    self.next_number = record.number + 1;
-                    self.ready.push_back(record);
-                }
-                if let Some(end) = whole_segment_through {
-                    self.miss_through(end);
-                }
-            }
-        }
-    }
-
-    /// The records before number `end` that were not found are lost.
-    fn miss_through(&mut self, end: u64) {
-        if end <= self.next_number {
-            return;
-        }
-        if let Some(queue) = self.shared.ledger().queues.get_mut(&self.queue) {
-            queue.note_lost(self.next_number, end);
-        }
-        self.next_number = end;
-        if self.window.is_empty() && self.ready.is_empty() {
-            self.move_cursor(self.cursor_past_window(self.place.map_or(self.cursor.offset, |place| place.offset), end));
-        }
+        let queues = ledger.endpoint(&self.endpoint).map(|endpoint| endpoint.queues.iter());
+        queues.into_iter().flatten().filter_map(|id| ledger.queues.get(id)).map(|queue| queue.window.out()).sum()
     }
 }
 
 impl Drop for QueueReader {
     fn drop(&mut self) {
-        if let Some(queue) = self.shared.ledger().queues.get_mut(&self.queue) {
-            queue.has_reader = false;
+        let mut ledger = self.shared.ledger();
+        if ledger.endpoint(&self.endpoint).is_none() {
+            return;
         }
+        let endpoint = ledger.endpoint_mut(&self.endpoint);
+        endpoint.has_reader = false;
+        for id in endpoint.queues.clone() {
+            ledger.cool(id, u64::MAX);
+            if let Some(queue) = ledger.queues.get_mut(&id) {
+                queue.read = 0;
+            }
+        }
+        ledger.forget_if_unused(&self.endpoint);
     }
 }
 
-enum Plan {
-    Fetch(Fetch),
-    /// Something changed: look again.
-    Again,
-    /// Until something arrives.
-    Wait,
-    Closed,
+/// One round of taking records.
+struct Taking<'a> {
+    hand_out: &'a mut dyn FnMut(Record),
+    now: u64,
+    count: usize,
+    bytes: usize,
+    max_records: usize,
+    max_bytes: usize,
+    tell_writer: bool,
+}
+
+impl Taking<'_> {
+    const fn is_enough(&self) -> bool {
+        self.count >= self.max_records || (self.count > 0 && self.bytes >= self.max_bytes)
+    }
+}
+
+/// Takes from the most urgent queue that has something.
+fn take_from(ledger: &mut Ledger, endpoint: &QueueName, lanes: &mut Vec<Lane>, taking: &mut Taking<'_>) -> Stop {
+    let Some(queues) = ledger.endpoint(endpoint).map(|endpoint| endpoint.queues.as_slice()) else { return Stop::Closed };
+    if !lanes.iter().map(|lane| lane.queue).eq(queues.iter().copied()) {
+        let mut former = std::mem::take(lanes);
+        let mut lane_of = |id: &QueueId| match former.iter().position(|lane| lane.queue == *id) {
+            Some(at) => former.swap_remove(at),
+            None => Lane::new(*id),
+        };
+        *lanes = queues.iter().map(&mut lane_of).collect();
+    }
+    let mut in_windows: usize = queues.iter().filter_map(|id| ledger.queues.get(id)).map(|queue| queue.window.len()).sum();
+    for (at, lane) in lanes.iter_mut().enumerate() {
+        loop {
+            if taking.is_enough() {
+                return Stop::Enough;
+            }
+            let item = match lane.next(ledger) {
+                Next::Item(item) => item,
+                Next::OnDisk => return Stop::Fetch(at),
+                Next::Nothing => break,
+            };
+            if !pass(ledger, lane, item, taking, &mut in_windows) {
+                return Stop::Enough;
+            }
+        }
+    }
+    if ledger.closed { Stop::Closed } else { Stop::Wait }
+}
+
+/// Passes one record, or a gap: hands it out or counts it. False: there is no more room in the window.
+fn pass(ledger: &mut Ledger, lane: &mut Lane, item: Item, taking: &mut Taking<'_>, in_windows: &mut usize) -> bool {
+    let record = match item {
+        Item::Gap { first, end } => {
+            taking.tell_writer |= ledger.change(lane.queue, |queue| queue.miss(first, end)).1;
+            return true;
+        }
+        Item::Record(record) => record,
+    };
+    let Some(queue) = ledger.queues.get_mut(&lane.queue) else { return true };
+    if *in_windows >= MAX_UNSETTLED && !queue.window.has(record.number) {
+        lane.put_back(Item::Record(record));
+        return false;
+    }
+    if record.expires <= taking.now {
+        let (_, told) = ledger.change(lane.queue, |queue| {
+            queue.counts.expired += u64::from(queue.window.skip(record.number, record.offset, record.bytes));
+            queue.advance();
+        });
+        taking.tell_writer |= told;
+        return true;
+    }
+    let handing = queue.window.hand_out(record.number, record.offset, record.bytes);
+    if handing != Handing::Not {
+        *in_windows += usize::from(handing == Handing::First);
+        taking.count += 1;
+        taking.bytes += record.payload.len();
+        let redelivered = handing == Handing::Again;
+        (taking.hand_out)(Record { offset: record.offset, redelivered, payload: record.payload });
+    }
+    true
 }

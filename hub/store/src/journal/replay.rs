@@ -1,18 +1,24 @@
-//! Replaying: what the journal's own records say about the queues.
+//! Replaying: what the journal's own records say about the queues, and what each segment holds.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use tracing::error;
+use tracing::{error, warn};
 
 use super::Offset;
-use super::ledger::{Ledger, Numbers, Queue, Segment};
-use super::open::{Found, segment_of};
+use super::ledger::{Holding, Ledger, Queue, Segment};
+use super::open::Found;
 use super::scan::{Scanner, Span, Step};
-use crate::control::{self, Snapshot};
+use crate::control::{self, Mark, Snapshot};
+use crate::destination::Priority;
 use crate::queue::QueueName;
 use crate::record::{self, FIXED_BYTES, Kind, QueueId, RecordRef};
-use crate::segment::RECORDS_AT;
+use crate::seal::QueueSpan;
+use crate::segment::SegmentKind;
+
+/// What a segment holds, by queue.
+pub(crate) type Spans = BTreeMap<QueueId, QueueSpan>;
 
 /// How the newest segment ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +34,8 @@ pub(crate) enum Ending {
 
 /// What the newest segments say.
 pub(crate) struct Replayed {
-    /// Index of the segment that replay began with.
-    first: usize,
-    /// For each replayed segment, what it holds.
-    holds: Vec<Vec<Numbers>>,
-    /// The list of queues that replay began with.
-    snapshot: Option<Snapshot>,
+    /// For each replayed segment, its generation and what it holds.
+    pub(crate) holds: BTreeMap<u64, Spans>,
     pub(crate) ending: Ending,
     /// Position after the newest segment's last record.
     pub(crate) end_position: u64,
@@ -41,8 +43,10 @@ pub(crate) struct Replayed {
     pub(crate) newest_holds_nothing: bool,
 }
 
-/// Replays the newest segment into the ledger; more, if its list of queues is not readable. Nothing counts from offset `bound` on.
+/// Replays the newest log segment into the ledger; more, if its list of queues is not readable. `segments` are all, the oldest first.
+/// Nothing counts from offset `bound` on.
 pub(crate) fn replay(segments: &[Found], bound: Offset, ledger: &mut Ledger) -> io::Result<Replayed> {
+    let newest = segments.iter().rposition(|found| found.header.kind == SegmentKind::Log).unwrap_or(0);
     let mut snapshot = None;
     let mut first = segments.len();
     while first > 0 && snapshot.is_none() {
@@ -50,51 +54,63 @@ pub(crate) fn replay(segments: &[Found], bound: Offset, ledger: &mut Ledger) -> 
         snapshot = read_snapshot(&segments[first])?;
     }
     let mut replayed = Replayed {
-        first,
-        holds: Vec::new(),
-        snapshot,
+        holds: BTreeMap::new(),
         ending: Ending::Clean,
-        end_position: RECORDS_AT,
+        end_position: 0,
         corrupt_records: 0,
         newest_holds_nothing: true,
     };
-    if let Some(snapshot) = &replayed.snapshot {
-        begin_with(ledger, snapshot);
+    if let Some(snapshot) = snapshot {
+        begin_with(ledger, &snapshot);
     }
     for (at, found) in segments.iter().enumerate().skip(first) {
-        let next = segments.get(at + 1);
-        let end_offset = next.map_or(bound, |next| next.header.first_offset);
-        replay_segment(found, end_offset, next.is_none(), ledger, &mut replayed)?;
+        let end_offset = end_offset_of(segments, at, bound);
+        replay_segment(found, end_offset, at == newest, ledger, &mut replayed)?;
     }
     Ok(replayed)
+}
+
+/// Where a segment ends: as its seal says, or else where the next log segment was begun.
+pub(crate) fn end_offset_of(segments: &[Found], at: usize, bound: Offset) -> Offset {
+    let Some(found) = segments.get(at) else { return bound };
+    if let Some(seal) = &found.seal {
+        return seal.end_offset;
+    }
+    let mut later = segments.iter().skip(at + 1).filter(|later| later.header.generation > found.header.covers.1);
+    later.find(|later| later.header.kind == SegmentKind::Log).map_or(bound, |later| later.header.first_offset)
 }
 
 fn scanner_of(found: &Found, end_offset: Offset) -> Scanner {
     Scanner::new(Span {
         file: Arc::clone(&found.file),
         seed: found.header.seed(),
-        position: RECORDS_AT,
+        position: u64::from(found.header.records_at),
         offset: found.header.first_offset,
-        end_position: found.header.segment_bytes,
+        end_position: found.header.file_bytes,
         end_offset,
+        has_gaps: found.header.kind == SegmentKind::Compacted,
     })
 }
 
 /// The list of queues at the head of a segment, if it is readable.
 fn read_snapshot(found: &Found) -> io::Result<Option<Snapshot>> {
+    if found.header.kind == SegmentKind::Compacted {
+        return Ok(None);
+    }
     let mut scanner = scanner_of(found, Offset::MAX);
     Ok(match scanner.step()? {
-        Step::Record(record, _) if record.kind == Kind::Snapshot => Snapshot::decode(record.payload),
+        Step::Record(record) if record.kind == Kind::Snapshot => Snapshot::decode(record.payload),
         _ => None,
     })
 }
 
 fn begin_with(ledger: &mut Ledger, snapshot: &Snapshot) {
     ledger.next_queue_id = snapshot.next_queue_id;
+    ledger.clock = snapshot.clock;
     for entry in &snapshot.entries {
-        let mut queue = Queue::new(entry.name.clone(), entry.cursor.offset);
+        let mut queue = Queue::new(entry.endpoint.clone(), entry.priority);
         (queue.cursor, queue.durable) = (entry.cursor, entry.cursor);
-        queue.next_number = entry.next_number;
+        queue.next = entry.next;
         queue.named = true;
         ledger.insert(entry.id, queue);
     }
@@ -108,16 +124,14 @@ fn replay_segment(
     replayed: &mut Replayed,
 ) -> io::Result<()> {
     let mut scanner = scanner_of(found, end_offset);
-    let mut segment = segment_of(found, end_offset);
-    segment.holds = Some(Vec::new());
+    let mut spans = Spans::new();
     let mut holds_something = false;
     loop {
         let (position, expected) = (scanner.span.position, scanner.span.offset);
-        if let Step::Record(record, _) = scanner.step()? {
+        if let Step::Record(record) = scanner.step()? {
             holds_something = true;
-            let numbers = apply(ledger, &record);
-            segment.add(&numbers);
-            ledger.end_offset = record.offset + 1;
+            apply(ledger, &record, &mut spans);
+            ledger.end_offset = ledger.end_offset.max(record.offset + 1);
             continue;
         }
         if expected >= end_offset {
@@ -140,7 +154,7 @@ fn replay_segment(
             scanner.span.position = position;
         } else {
             note_damage(ledger, found, position, end_offset - expected, replayed);
-            ledger.end_offset = end_offset;
+            ledger.end_offset = ledger.end_offset.max(end_offset);
         }
         break;
     }
@@ -148,11 +162,13 @@ fn replay_segment(
         replayed.end_position = scanner.span.position;
         replayed.newest_holds_nothing = !holds_something;
     }
-    replayed.holds.push(segment.holds.unwrap_or_default());
+    replayed.holds.insert(found.header.generation, spans);
     Ok(())
 }
 
 fn note_damage(ledger: &mut Ledger, found: &Found, position: u64, records: u64, replayed: &mut Replayed) {
+    // Where offsets have gaps, how many records stood there is not known.
+    let records = if found.header.kind == SegmentKind::Compacted { 1 } else { records };
     ledger.note_damage(found.header.generation, position, records);
     replayed.corrupt_records += records;
 }
@@ -161,7 +177,7 @@ fn note_damage(ledger: &mut Ledger, found: &Found, position: u64, records: u64, 
 fn proves_durable(span: Span, offset: Offset) -> io::Result<bool> {
     let mut scanner = Scanner::new(span);
     loop {
-        if let Step::Record(record, _) = scanner.step()? {
+        if let Step::Record(record) = scanner.step()? {
             if record.proves_durable_before() > offset {
                 return Ok(true);
             }
@@ -181,39 +197,45 @@ fn is_torn_record(found: &Found, position: u64, offset: Offset) -> io::Result<bo
     Ok(record::claimed_offset(&bytes[..count]) == Some(offset))
 }
 
-/// What one record changes. Returns the numbers it has in its queues.
-fn apply(ledger: &mut Ledger, record: &RecordRef<'_>) -> Vec<Numbers> {
+/// What one record changes. Notes where it stands in its queues.
+fn apply(ledger: &mut Ledger, record: &RecordRef<'_>, spans: &mut Spans) {
     match record.kind {
         Kind::Message => {
-            let entries = record.entries().collect::<Vec<_>>();
-            let numbers = entries.iter().map(|entry| Numbers { queue: entry.queue, first: entry.number, end: entry.number + 1 });
-            for entry in &entries {
-                keep_unnamed(ledger, entry.queue, record.offset, entry.number);
-                if let Some(queue) = ledger.queues.get_mut(&entry.queue) {
-                    queue.next_number = queue.next_number.max(entry.number + 1);
+            for entry in record.entries() {
+                keep_unnamed(ledger, entry.queue, entry.number);
+                let Some(queue) = ledger.queues.get_mut(&entry.queue) else { continue };
+                let bytes = record.len() as u64;
+                let start = Mark { number: entry.number, bytes: queue.next.bytes };
+                let end = Mark { number: entry.number + 1, bytes: queue.next.bytes + bytes };
+                if end.number > queue.next.number {
+                    let _told = ledger.change(entry.queue, |queue| queue.next = end);
                 }
+                note(spans, entry.queue, start, end, entry.expires);
             }
-            return numbers.collect();
         }
         Kind::Named => {
-            if let Some((id, name)) = control::decode_named(record.payload) {
+            if let Some((id, endpoint, priority)) = control::decode_named(record.payload) {
                 // A name gets a new id only after the queue that bore it was done with.
-                if let Some(former) = ledger.id(&name).filter(|former| *former != id) {
+                if let Some(former) = ledger.id(&endpoint, priority).filter(|former| *former != id) {
                     ledger.remove(former);
                 }
                 if !ledger.queues.contains_key(&id) {
-                    let mut queue = Queue::new(name, record.offset);
+                    let mut queue = Queue::new(endpoint, priority);
                     queue.named = true;
                     ledger.insert(id, queue);
                 }
             }
         }
         Kind::Cursors => {
-            for entry in control::decode_cursors(record.payload).unwrap_or_default() {
-                if let Some(queue) = ledger.queues.get_mut(&entry.id) {
+            let Some((clock, entries)) = control::decode_cursors(record.payload) else { return };
+            ledger.clock = clock;
+            for entry in entries {
+                let _told = ledger.change(entry.id, |queue| {
                     (queue.cursor, queue.durable) = (entry.cursor, entry.cursor);
-                    queue.next_number = queue.next_number.max(entry.cursor.number);
-                }
+                    if queue.next.number < entry.cursor.number {
+                        queue.next = entry.cursor;
+                    }
+                });
             }
         }
         Kind::Retired => {
@@ -224,59 +246,110 @@ fn apply(ledger: &mut Ledger, record: &RecordRef<'_>) -> Vec<Numbers> {
         // The list of queues that replay began with, or one that repeats what was replayed.
         Kind::Snapshot => {}
     }
-    Vec::new()
+}
+
+/// A record of a queue stands in the segment whose spans these are.
+fn note(spans: &mut Spans, queue: QueueId, start: Mark, end: Mark, expires: u64) {
+    let span = spans.entry(queue).or_insert(QueueSpan { queue, first: start, end, expires });
+    if span.end.number < end.number {
+        span.end = end;
+    }
+    span.expires = span.expires.max(expires);
 }
 
 /// If the record of a queue's name was damaged, what it holds is not thrown away for that.
-fn keep_unnamed(ledger: &mut Ledger, id: QueueId, offset: Offset, number: u64) {
+fn keep_unnamed(ledger: &mut Ledger, id: QueueId, number: u64) {
     if ledger.queues.contains_key(&id) {
         return;
     }
     let name = format!("unnamed-{id}");
     error!(queue = name, "the name of a queue was damaged: its records are kept under this name");
     if let Ok(name) = name.parse::<QueueName>() {
-        let mut queue = Queue::new(name, offset);
+        let mut queue = Queue::new(name, Priority::DEFAULT);
         queue.cursor.number = number;
-        queue.durable = queue.cursor;
+        (queue.durable, queue.next) = (queue.cursor, queue.cursor);
         ledger.insert(id, queue);
     }
 }
 
-/// The segments that some queue needs, and the newest, oldest first. Of those before the replayed ones, only the lists of queues are
-/// read: what a segment holds is the difference between its own list and the next one's.
-pub(crate) fn segments_in_use(segments: &[Found], replayed: &Replayed, ledger: &Ledger) -> io::Result<Vec<Segment>> {
-    let mut in_use = Vec::new();
-    for (at, found) in segments.iter().enumerate().skip(replayed.first) {
-        let end_offset = segments.get(at + 1).map_or(ledger.end_offset, |next| next.header.first_offset);
-        let mut segment = segment_of(found, end_offset);
-        if at + 1 == segments.len() {
-            segment.end_position = replayed.end_position;
-        }
-        segment.holds = replayed.holds.get(at - replayed.first).cloned();
-        in_use.push(segment);
-    }
-    let mut next_snapshot = replayed.snapshot.clone();
-    for at in (0..replayed.first).rev() {
-        let needed = ledger
-            .queues
-            .iter()
-            .any(|(id, queue)| next_snapshot.as_ref().is_none_or(|snapshot| queue.cursor.number < snapshot.next_number(*id)));
-        if !needed {
-            break;
-        }
-        let snapshot = read_snapshot(&segments[at])?;
-        let mut segment = segment_of(&segments[at], segments[at + 1].header.first_offset);
-        segment.holds = match (&snapshot, &next_snapshot) {
-            (Some(own), Some(next)) => Some(difference(own, next)),
-            _ => None,
+/// Tells the ledger of all segments: which records of which queues they hold. Of those that were not replayed, the seal is looked at,
+/// or, if it is damaged or was never written, the records.
+pub(crate) fn take_stock(segments: &[Found], replayed: &Replayed, ledger: &mut Ledger) -> io::Result<()> {
+    let newest = segments.iter().rposition(|found| found.header.kind == SegmentKind::Log);
+    for (at, found) in segments.iter().enumerate() {
+        let end_offset = end_offset_of(segments, at, ledger.end_offset);
+        let is_newest = Some(at) == newest;
+        let spans = match (replayed.holds.get(&found.header.generation), &found.seal) {
+            (Some(spans), _) => spans.values().copied().collect(),
+            (None, Some(seal)) => seal.spans.clone(),
+            (None, None) => {
+                warn!(generation = found.header.generation, "a segment of the journal has no readable seal: reading it whole");
+                scan_spans(found, end_offset, ledger)?
+            }
         };
-        in_use.insert(0, segment);
-        next_snapshot = snapshot;
+        let end_position = found.seal.as_ref().map_or(found.header.file_bytes, |seal| seal.end_position);
+        let end_position = if is_newest { replayed.end_position } else { end_position };
+        let end_offset = if is_newest { ledger.end_offset } else { end_offset };
+        ledger.add_segment(segment_of(found, end_offset, end_position));
+        for span in spans {
+            // What a newer list of queues does not know of was never acknowledged, or is over.
+            let Some(queue) = ledger.queues.get(&span.queue) else { continue };
+            let (next, cursor) = (queue.next, queue.cursor.number);
+            if span.first.number >= next.number || span.end.number <= cursor {
+                continue;
+            }
+            let end = if span.end.number > next.number { next } else { span.end };
+            let generation = found.header.generation;
+            ledger.hold(span.queue, Holding { segment: generation, first: span.first, end, expires: span.expires });
+        }
     }
-    Ok(in_use)
+    Ok(())
 }
 
-fn difference(own: &Snapshot, next: &Snapshot) -> Vec<Numbers> {
-    let ends = next.entries.iter().map(|entry| (entry.id, own.next_number(entry.id), entry.next_number));
-    ends.filter(|(_, first, end)| first < end).map(|(queue, first, end)| Numbers { queue, first, end }).collect()
+/// What a segment holds, by its records. Bytes are counted within it; where they began is not known.
+fn scan_spans(found: &Found, end_offset: Offset, ledger: &Ledger) -> io::Result<Vec<QueueSpan>> {
+    let mut scanner = scanner_of(found, end_offset);
+    let mut spans = Spans::new();
+    loop {
+        if let Step::Record(record) = scanner.step()? {
+            if record.kind == Kind::Message {
+                for entry in record.entries() {
+                    let before = spans.get(&entry.queue).map_or_else(|| bytes_before(ledger, entry.queue), |span| span.end.bytes);
+                    let start = Mark { number: entry.number, bytes: before };
+                    let end = Mark { number: entry.number + 1, bytes: before + record.len() as u64 };
+                    note(&mut spans, entry.queue, start, end, entry.expires);
+                }
+            }
+            continue;
+        }
+        if scanner.span.offset >= end_offset || !scanner.resync()? {
+            return Ok(spans.into_values().collect());
+        }
+    }
+}
+
+/// Bytes of a queue before what is found next, as far as is known.
+fn bytes_before(ledger: &Ledger, queue: QueueId) -> u64 {
+    let queue = ledger.queues.get(&queue);
+    queue.map_or(0, |queue| queue.holdings.back().map_or(queue.cursor.bytes, |holding| holding.end.bytes))
+}
+
+/// A segment as the ledger knows it.
+fn segment_of(found: &Found, end_offset: Offset, end_position: u64) -> Segment {
+    let header = &found.header;
+    Segment {
+        slot: found.slot,
+        generation: header.generation,
+        seed: header.seed(),
+        covers: header.covers,
+        compacted: header.kind == SegmentKind::Compacted,
+        file_bytes: header.file_bytes,
+        records_at: u64::from(header.records_at),
+        first_offset: header.first_offset,
+        end_offset,
+        end_position,
+        needed_by: 0,
+        suspect: false,
+        measured: None,
+    }
 }

@@ -1,18 +1,21 @@
 //! One run: the bytes of consecutive records for one segment, written and synced at once, and what becomes true when they are.
 
+use bytes::Bytes;
+
 use super::Offset;
 use super::appender::{AppendError, Ticket};
-use super::ledger::Numbers;
-use crate::control::CursorEntry;
+use super::ledger::HotRecord;
+use super::replay::Spans;
+use crate::control::{CursorEntry, Mark};
 use crate::record::{self, Entry, Kind, QueueId};
+use crate::seal::QueueSpan;
 
+/// What a resting writer keeps of its buffer.
+const KEPT_BYTES: usize = 64 * 1024;
 /// Bytes of one run, about: a larger batch is written and synced in parts, so that memory stays bounded.
 const LARGE_BYTES: usize = 2 * 1024 * 1024;
 /// Records of one run, about. Well below what a record's `unsynced` field can count.
 const LARGE_RECORDS: usize = 16 * 1024;
-
-/// What a resting writer keeps of its buffer.
-const KEPT_BYTES: usize = 64 * 1024;
 
 /// A submission that is answered when the run is on disk.
 pub(crate) struct Waiting {
@@ -21,6 +24,17 @@ pub(crate) struct Waiting {
     pub(crate) durable: usize,
     /// The first of its records that was refused, and why.
     pub(crate) refused: Option<(usize, AppendError)>,
+}
+
+/// What a run adds to one queue.
+pub(crate) struct RunQueue {
+    pub(crate) queue: QueueId,
+    pub(crate) first: Mark,
+    pub(crate) end: Mark,
+    /// When the last of the records expires.
+    pub(crate) expires: u64,
+    /// The records, if they may be kept in memory for a reader.
+    pub(crate) hot: Option<Vec<HotRecord>>,
 }
 
 /// Records being gathered.
@@ -35,14 +49,18 @@ pub(crate) struct Run {
     pub(crate) gathered: usize,
     /// … and that went to disk with earlier ones.
     pub(crate) durable: usize,
+    /// Was something refused since it was begun? Then what is accepted in it does not mean that all is well.
+    pub(crate) refused: bool,
     /// Messages in it.
     messages: usize,
     /// Messages per queue.
-    pub(crate) numbers: Vec<Numbers>,
+    pub(crate) queues: Vec<RunQueue>,
     /// Queues that the disk will know by name.
     pub(crate) named: Vec<QueueId>,
     /// Cursors that the disk will know.
     pub(crate) cursors: Vec<CursorEntry>,
+    /// Records of the journal's own in it.
+    pub(crate) control_records: u64,
     /// Retired queues that the disk will have forgotten: so many of the ledger's list.
     pub(crate) retired: usize,
 }
@@ -54,52 +72,64 @@ impl Run {
         self.start = start;
         self.waiting.clear();
         self.messages = 0;
-        self.numbers.clear();
+        self.refused = false;
+        self.queues.clear();
         self.named.clear();
         self.cursors.clear();
+        self.control_records = 0;
         self.retired = 0;
     }
 
-    /// Records that only say how far queues are: all there is in a run without appends.
-    pub(crate) fn control_records(&self) -> u64 {
-        u64::from(!self.cursors.is_empty()) + self.retired as u64
-    }
-
     /// Does somebody wait for it?
-    pub(crate) fn has_messages(&self) -> bool {
+    pub(crate) const fn has_messages(&self) -> bool {
         self.messages > 0
     }
 
     /// Is it time to write it?
-    pub(crate) fn is_large(&self) -> bool {
+    pub(crate) const fn is_large(&self) -> bool {
         self.buffer.len() >= LARGE_BYTES || self.messages >= LARGE_RECORDS
     }
 
     /// Position after the last record gathered.
-    pub(crate) fn end(&self) -> u64 {
+    pub(crate) const fn end(&self) -> u64 {
         self.start + self.buffer.len() as u64
     }
 
-    /// The number that the next record of a queue gets, given the one that the disk is at.
-    pub(crate) fn next_number(&self, queue: QueueId, on_disk: u64) -> u64 {
-        self.numbers.iter().find(|numbers| numbers.queue == queue).map_or(on_disk, |numbers| numbers.end)
+    /// What is gathered for a queue, if anything. `hint` is where it was last time, and is put right.
+    pub(crate) fn queue(&mut self, queue: QueueId, hint: &mut usize) -> Option<&mut RunQueue> {
+        if self.queues.get(*hint).is_none_or(|gathered| gathered.queue != queue) {
+            *hint = self.queues.iter().position(|gathered| gathered.queue == queue)?;
+        }
+        self.queues.get_mut(*hint)
     }
 
-    /// Adds a message's record.
-    pub(crate) fn message(&mut self, seed: u32, place: (Offset, u16), entries: &[Entry], payload: &[u8]) {
+    /// Adds a message's record. Each of its queues has been begun; `hints` are where.
+    pub(crate) fn message(&mut self, seed: u32, place: (Offset, u16), entries: &[Entry], hints: &[usize], payload: &Bytes) {
         record::encode(&mut self.buffer, seed, place, Kind::Message, entries, payload);
         self.messages += 1;
-        for Entry { queue, number, .. } in entries {
-            match self.numbers.iter_mut().find(|numbers| numbers.queue == *queue) {
-                Some(numbers) => numbers.end = number + 1,
-                None => self.numbers.push(Numbers { queue: *queue, first: *number, end: number + 1 }),
+        let bytes = record::encoded_len(entries.len(), payload.len()) as u64;
+        for (Entry { number, expires, .. }, hint) in entries.iter().zip(hints) {
+            let Some(gathered) = self.queues.get_mut(*hint) else { continue };
+            gathered.end = Mark { number: number + 1, bytes: gathered.end.bytes + bytes };
+            gathered.expires = gathered.expires.max(*expires);
+            if let Some(hot) = &mut gathered.hot {
+                hot.push(HotRecord { number: *number, offset: place.0, expires: *expires, bytes, payload: payload.clone() });
             }
+        }
+    }
+
+    /// Adds what the run holds to what a segment holds.
+    pub(crate) fn add_to(&self, spans: &mut Spans) {
+        for RunQueue { queue, first, end, expires, .. } in &self.queues {
+            let span = spans.entry(*queue).or_insert(QueueSpan { queue: *queue, first: *first, end: *end, expires: 0 });
+            (span.end, span.expires) = (*end, span.expires.max(*expires));
         }
     }
 
     /// Adds a record of the journal's own.
     pub(crate) fn control(&mut self, seed: u32, place: (Offset, u16), kind: Kind, payload: &[u8]) {
         record::encode(&mut self.buffer, seed, place, kind, &[], payload);
+        self.control_records += 1;
     }
 
     /// Gives back the memory that a large run needed.

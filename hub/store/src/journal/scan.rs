@@ -24,6 +24,8 @@ pub(crate) struct Span {
     pub(crate) end_position: u64,
     /// … or its offset.
     pub(crate) end_offset: Offset,
+    /// May offsets be left out? After damage they tell less then of where a record may be.
+    pub(crate) has_gaps: bool,
 }
 
 /// The state of a walk.
@@ -36,8 +38,8 @@ pub(crate) struct Scanner {
 
 /// What a step of the walk found.
 pub(crate) enum Step<'a> {
-    /// A record, and its position.
-    Record(RecordRef<'a>, u64),
+    /// A record.
+    Record(RecordRef<'a>),
     /// No record here: the end, or damage.
     Nothing,
 }
@@ -65,7 +67,7 @@ impl Scanner {
         }
         self.span.position += found.len() as u64;
         self.span.offset = found.offset + 1;
-        Ok(Step::Record(found, position))
+        Ok(Step::Record(found))
     }
 
     /// Looks for the next record past something that is none, byte by byte, and makes it the next step. Returns whether there is one.
@@ -79,9 +81,9 @@ impl Scanner {
         let smallest_record = FIXED_BYTES as u64;
         for at in 1..bytes.len() {
             let Some(offset) = record::claimed_offset(&bytes[at..]) else { break };
-            let plausible = offset > self.span.offset
+            let plausible = (offset > self.span.offset || self.span.has_gaps && offset == self.span.offset)
                 && offset < self.span.end_offset
-                && offset - self.span.offset <= at as u64 / smallest_record + 1;
+                && (self.span.has_gaps || offset - self.span.offset <= at as u64 / smallest_record + 1);
             if plausible && matches!(record::decode(&bytes[at..], self.span.seed), Decoded::Record(_)) {
                 self.span.position += at as u64;
                 self.span.offset = offset;

@@ -30,6 +30,12 @@ pub(crate) struct WriterHandle {
 }
 
 impl WriterHandle {
+    /// Tells the writer that the quota has changed.
+    pub(crate) fn quota_changed(&self) {
+        // A writer that has ended creates no more files.
+        let _ = self.requests.send(Request::QuotaChanged);
+    }
+
     /// Tells the writer that cursors moved.
     pub(crate) fn cursors_moved(handle: &Weak<Self>) {
         if let Some(handle) = handle.upgrade() {
@@ -54,6 +60,7 @@ pub(crate) fn run(mut committer: Committer, requests: &Receiver<Request>) {
             }
             Err(RecvTimeoutError::Disconnected) => break None,
         };
+        let mut quota_changed = matches!(request, Request::QuotaChanged);
         let mut close = absorb(request, &mut batch, &mut save_cursors_at);
         let mut bytes: usize = batch.iter().map(|submission| submission.bytes).sum();
         let mut records: usize = batch.iter().map(|submission| submission.records.len()).sum();
@@ -63,7 +70,11 @@ pub(crate) fn run(mut committer: Committer, requests: &Receiver<Request>) {
                 bytes += submission.bytes;
                 records += submission.records.len();
             }
+            quota_changed |= matches!(request, Request::QuotaChanged);
             close = absorb(request, &mut batch, &mut save_cursors_at);
+        }
+        if quota_changed {
+            committer.keep_to_quota();
         }
         if !batch.is_empty() {
             committer.commit(&mut batch);
@@ -98,6 +109,7 @@ fn absorb(request: Request, batch: &mut Vec<Submission>, save_cursors_at: &mut O
         Request::CursorsMoved => {
             save_cursors_at.get_or_insert_with(|| Instant::now() + CURSOR_DELAY);
         }
+        Request::QuotaChanged => {}
         Request::Close(answer) => return Some(answer),
     }
     None

@@ -7,16 +7,19 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
+use edge_store::clock::Clock;
 use edge_store::disk::{Disk, DiskFile, DiskLock};
-use edge_store::{Destinations, Journal, JournalOptions, QueueName, QueueReader, ReadError, Record, Recovery};
+use edge_store::{Destinations, Journal, JournalOptions, OnFull, QueueName, QueueReader, ReadError, Record, Recovery};
 use tokio::sync::Semaphore;
 
 /// What a disk writes as a whole or not at all.
 const SECTOR: usize = 512;
 
 /// Small segments, so that tests cross their borders often.
-pub const SMALL: JournalOptions = JournalOptions { segment_bytes: 64 * 1024, max_bytes: 64 * 1024 * 16 };
+pub const SMALL: JournalOptions =
+    JournalOptions { segment_bytes: 64 * 1024, max_bytes: 64 * 1024 * 16, on_full: OnFull::RejectNew, min_free_bytes: 0 };
 
 pub const DIRECTORY: &str = "/journal";
 
@@ -41,6 +44,12 @@ struct Content {
     name_is_durable: bool,
 }
 
+/// A change of the directory that has not been synced.
+enum NameChange {
+    Renamed { from: PathBuf, to: PathBuf, replaced: Option<Content> },
+    Removed { path: PathBuf, content: Content },
+}
+
 #[derive(Default)]
 struct State {
     files: BTreeMap<PathBuf, Content>,
@@ -50,6 +59,10 @@ struct State {
     /// Fails the operation when its countdown has run out; then every one of its kind, until mended.
     failing: Vec<(Operation, u64, io::ErrorKind)>,
     counts: BTreeMap<&'static str, u64>,
+    /// Names on the device that are gone or changed for who looks: restored by a power cut, if chance has it.
+    unsynced_names: Vec<NameChange>,
+    /// What the file system says is free.
+    free_bytes: Option<u64>,
     /// Syncs do nothing, as if they had been forgotten in the code under test.
     syncs_lie: bool,
     /// Syncs wait at it.
@@ -118,6 +131,11 @@ impl MemoryDisk {
         self.state().syncs_lie = true;
     }
 
+    /// So many bytes of the file system are free from now on.
+    pub fn set_free_bytes(&self, bytes: u64) {
+        self.state().free_bytes = Some(bytes);
+    }
+
     /// Syncs wait from now on until what is returned is released.
     pub fn hold_syncs(&self) -> Release {
         let gate = Arc::new(Gate { is_open: Mutex::new(false), opened: Condvar::new(), reached: Semaphore::new(0) });
@@ -143,6 +161,24 @@ impl MemoryDisk {
         state.era += 1;
         state.locked = false;
         let syncs_lie = state.syncs_lie;
+        // Names change in order, so what survives is a part of the changes from the first on.
+        let mut changes = std::mem::take(&mut state.unsynced_names);
+        let survive = if changes.is_empty() { 0 } else { keep(changes.len() + 1) };
+        for change in changes.drain(..).skip(survive).rev() {
+            match change {
+                NameChange::Renamed { from, to, replaced } => {
+                    if let Some(content) = state.files.remove(&to) {
+                        state.files.insert(from, content);
+                    }
+                    if let Some(replaced) = replaced {
+                        state.files.insert(to, replaced);
+                    }
+                }
+                NameChange::Removed { path, content } => {
+                    state.files.insert(path, content);
+                }
+            }
+        }
         state.files.retain(|_, content| content.name_is_durable || keep(2) == 0);
         for content in state.files.values_mut() {
             // Kinds of power cut: nothing of what was unsynced survives, all of it, a prefix torn at a byte, or any sectors.
@@ -366,17 +402,31 @@ impl Disk for Process {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state()?;
         let content = state.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
-        state.files.insert(to.to_owned(), content);
+        let replaced = state.files.insert(to.to_owned(), content);
+        state.unsynced_names.push(NameChange::Renamed { from: from.to_owned(), to: to.to_owned(), replaced });
         Ok(())
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.state()?.files.remove(path).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into())
+        let mut state = self.state()?;
+        let content = state.files.remove(path).ok_or(io::ErrorKind::NotFound)?;
+        if content.name_is_durable {
+            state.unsynced_names.push(NameChange::Removed { path: path.to_owned(), content });
+        }
+        Ok(())
+    }
+
+    fn free_bytes(&self, _directory: &Path) -> io::Result<u64> {
+        Ok(self.state()?.free_bytes.unwrap_or(u64::MAX))
     }
 
     fn sync_dir(&self, _directory: &Path) -> io::Result<()> {
         let mut state = self.state()?;
         state.attempt(Operation::Sync)?;
+        if state.syncs_lie {
+            return Ok(());
+        }
+        state.unsynced_names.clear();
         for content in state.files.values_mut() {
             content.name_is_durable = true;
         }
@@ -401,6 +451,56 @@ pub fn to_all(endpoints: &[&str]) -> Destinations {
 /// Opens the journal of a disk in memory.
 pub fn open(disk: &MemoryDisk) -> (Journal, Recovery) {
     Journal::open_on(Arc::new(Process::new(disk)), Path::new(DIRECTORY), SMALL).unwrap()
+}
+
+/// Opens the journal of a disk in memory, by another clock.
+pub fn open_at(disk: &MemoryDisk, clock: &TestClock) -> (Journal, Recovery) {
+    open_with(disk, clock, SMALL)
+}
+
+/// The same, with other options.
+pub fn open_with(disk: &MemoryDisk, clock: &TestClock, options: JournalOptions) -> (Journal, Recovery) {
+    Journal::open_with(Arc::new(Process::new(disk)), Arc::new(clock.clone()), Path::new(DIRECTORY), options).unwrap()
+}
+
+/// A clock that stands still until told. Clones are the same clock.
+#[derive(Clone)]
+pub struct TestClock(Arc<Mutex<(Duration, [u8; 16])>>);
+
+impl TestClock {
+    pub fn new(boot_id: u8) -> Self {
+        Self(Arc::new(Mutex::new((Duration::ZERO, [boot_id; 16]))))
+    }
+
+    pub fn pass(&self, time: Duration) {
+        self.0.lock().unwrap().0 += time;
+    }
+
+    /// The machine is started again: the clock begins at zero.
+    pub fn restart_machine(&self, boot_id: u8) {
+        *self.0.lock().unwrap() = (Duration::ZERO, [boot_id; 16]);
+    }
+}
+
+impl Clock for TestClock {
+    fn boot_time(&self) -> Duration {
+        self.0.lock().unwrap().0
+    }
+
+    fn boot_id(&self) -> [u8; 16] {
+        self.0.lock().unwrap().1
+    }
+}
+
+/// Waits until something holds that other threads bring about.
+pub async fn until(mut holds: impl FnMut() -> bool) {
+    let mut looks = tokio::time::interval(Duration::from_millis(5));
+    let wait = async {
+        while !holds() {
+            looks.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), wait).await.expect("what is waited for does not happen");
 }
 
 /// Closes the journal and reads all that waits in a queue, settling none of it.

@@ -19,15 +19,17 @@ impl Committer {
         self.run.gathered = 0;
         if let Some(tail) = self.tail.take() {
             if tail.published {
-                if let Some(segment) = self.shared.ledger().segments.back_mut() {
+                if let Some(segment) = self.shared.ledger().segments.get_mut(&tail.generation) {
                     segment.suspect = true;
                 }
+                self.abandoned = Some(tail);
             } else {
-                self.give_back(tail.slot, true);
+                self.give_back_slot(tail.slot, self.shared.limits.segment_bytes, true);
             }
         }
         self.offset = self.synced;
         self.unsynced_cursors.clear();
+        self.resolver.clear();
         self.shared.ledger().cursors_unwritten();
         self.run.restart(0);
         refusal
@@ -49,6 +51,9 @@ impl Committer {
         if self.shared.problem.borrow().as_ref() != Some(&problem) {
             match &problem {
                 Problem::Full => warn!("the journal is full: appends wait until readers have settled a segment"),
+                Problem::EndpointFull { endpoint } => {
+                    warn!(%endpoint, "an endpoint holds all that it may: appends for it wait until its reader has settled some");
+                }
                 Problem::DiskFull => error!("no space left on the journal's volume: nothing is accepted until there is"),
                 Problem::Disk { detail } => error!(detail, "the journal's disk failed: what was not acknowledged is refused"),
             }

@@ -1,88 +1,93 @@
-//! Beginning the next segment, and finding a file for it.
+//! Ending a segment and beginning the next.
 
-use super::{Committer, Tail};
+use std::collections::BTreeMap;
+
+use super::{Committer, Flush, Tail};
 use crate::control::CursorEntry;
 use crate::journal::appender::AppendError;
-use crate::journal::ledger::Segment;
-use crate::journal::usage::Problem;
 use crate::record::{Kind, QueueId};
-use crate::segment::Header;
+use crate::segment::{Header, SegmentKind};
 
 impl Committer {
-    /// Begins a segment: its head and the list of queues open a new run, which nothing has been written of yet.
-    pub(super) fn begin_segment(&mut self, kept: &[QueueId]) -> Result<(), AppendError> {
-        if self.offset > self.synced {
-            // What was written and not synced, such as cursors, must not be missing where the next segment says it is.
-            // If that fails, the tail is abandoned and the offsets are given again.
-            let _ = self.flush(true);
+    /// Says of a segment that is not written on where it ends. Only what was synced long ago is told of, so this may be tried again.
+    fn seal_abandoned(&mut self) -> Result<(), AppendError> {
+        let Some(tail) = &self.abandoned else { return Ok(()) };
+        let sealed = tail.write_seal(&tail.spans, self.synced, tail.position).and_then(|()| tail.file.sync_data());
+        match sealed {
+            Ok(()) => {
+                self.abandoned = None;
+                Ok(())
+            }
+            Err(failure) => Err(self.refusal("seal a segment of", &failure)),
         }
-        let slot = self.take_slot()?;
+    }
+
+    /// Writes what is gathered, seals the segment and begins another: its head is written, and the list of queues opens a new run, of
+    /// which nothing has been written yet.
+    pub(super) fn begin_segment(&mut self, kept: &[QueueId]) -> Result<(), AppendError> {
+        self.seal_abandoned()?;
+        let waiting = self.shared.ledger().free.pop();
+        let slot = if let Some(slot) = waiting {
+            slot
+        } else {
+            // What is gathered need not wait for a file to be made.
+            self.flush(Flush::IfAwaited)?;
+            self.take_slot()?
+        };
         let file = match self.slots.open(slot) {
             Ok(file) => file,
             Err(failure) => {
-                self.give_back(slot, true);
+                self.give_back_slot(slot, self.shared.limits.segment_bytes, true);
                 return Err(self.refusal("open", &failure));
             }
         };
+        // What was written and not synced, such as cursors, must not be missing where the next segment says it is.
+        // If that fails, the tail is abandoned and the offsets are given again.
+        if let Err(failure) = self.flush(Flush::AndSeal) {
+            self.give_back_slot(slot, self.shared.limits.segment_bytes, false);
+            return Err(failure);
+        }
+        let limits = self.shared.limits;
         let mut ledger = self.shared.ledger();
-        let segment_bytes = ledger.limits.segment_bytes;
-        let snapshot = ledger.snapshot(kept);
+        let generation = ledger.next_generation;
+        ledger.next_generation += 1;
+        let snapshot = ledger.snapshot(self.shared.time.mark(), kept);
         let retired = ledger.retired.len();
+        self.resolver.check(ledger.queues_epoch);
         drop(ledger);
-        let generation = self.next_generation;
-        self.next_generation += 1;
-        let header = Header { generation, first_offset: self.offset, segment_bytes, salt: self.salt };
+        let header = Header {
+            kind: SegmentKind::Log,
+            generation,
+            first_offset: self.offset,
+            file_bytes: limits.segment_bytes,
+            salt: self.shared.salt,
+            covers: (generation, generation),
+            records_at: u32::try_from(limits.records_at).unwrap_or(u32::MAX),
+        };
         let seed = header.seed();
-        self.tail = Some(Tail { slot, file, generation, seed, first_offset: self.offset, position: 0, published: false });
-        self.run.restart(0);
-        self.run.buffer.extend_from_slice(&header.encode());
+        self.tail = Some(Tail {
+            slot,
+            file,
+            generation,
+            seed,
+            first_offset: self.offset,
+            position: limits.records_at,
+            published: false,
+            spans: BTreeMap::new(),
+        });
+        self.run.restart(limits.records_at);
+        let head = self.tail.as_ref().map_or(Ok(()), |tail| tail.file.write_at(&header.encode(), 0));
+        if let Err(failure) = head {
+            return Err(self.fail("write", &failure));
+        }
         let place = self.next_place();
         self.run.control(seed, place, Kind::Snapshot, &snapshot.encode());
+        for entry in &snapshot.entries {
+            self.resolver.named(entry.id);
+        }
         self.run.named = snapshot.entries.iter().map(|entry| entry.id).collect();
         self.run.cursors = snapshot.entries.iter().map(|entry| CursorEntry { id: entry.id, cursor: entry.cursor }).collect();
         self.run.retired = retired;
         Ok(())
-    }
-
-    /// A file for the next segment: one that waits, one that all queues are done with, or a new one.
-    fn take_slot(&mut self) -> Result<u32, AppendError> {
-        if let Some(slot) = self.slots.take_free() {
-            return Ok(slot);
-        }
-        if self.tail.is_some() && self.shared.ledger().could_free() {
-            // All that is missing is that the disk knows how far the queues are. Room for that is kept in every segment.
-            self.begin_run_using_reserve();
-            let _ = self.flush(true);
-            if let Some(slot) = self.slots.take_free() {
-                return Ok(slot);
-            }
-        }
-        let (files, limits) = {
-            let ledger = self.shared.ledger();
-            (ledger.files, ledger.limits)
-        };
-        let created = if files < limits.max_segments { Some(self.slots.create()) } else { None };
-        if let Some(Ok(slot)) = created {
-            self.shared.ledger().files += 1;
-            return Ok(slot);
-        }
-        // Without a tail the cursors cannot be saved first. They are saved with the head of the segment that is begun in the
-        // freed file; a power cut before that shows as a gap, of records that were settled.
-        let freed = self.shared.ledger().free_oldest_unsaved();
-        if let Some(Segment { slot, .. }) = freed {
-            return Ok(slot);
-        }
-        if let Some(Err(failure)) = created {
-            return Err(self.refusal("create a segment of", &failure));
-        }
-        self.shared.ledger().full = true;
-        self.report(Problem::Full);
-        Err(AppendError::Full { max_bytes: limits.max_bytes })
-    }
-
-    pub(super) fn give_back(&mut self, slot: u32, suspect: bool) {
-        if !self.slots.give_back(slot, suspect) {
-            self.shared.ledger().files -= 1;
-        }
     }
 }
