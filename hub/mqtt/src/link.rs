@@ -196,6 +196,16 @@ impl Link {
         Poll::Ready(Ok(wrote))
     }
 
+    /// Gives back memory that only a busy connection needs.
+    pub fn rest(&mut self) {
+        if self.incoming.is_empty() {
+            (self.incoming, self.read_bytes) = (BytesMut::new(), MIN_READ_BYTES);
+        }
+        if self.outgoing.is_empty() {
+            self.outgoing = BytesMut::new();
+        }
+    }
+
     /// Writes everything queued, without reading. For the end of a connection: the caller limits its time.
     pub async fn flush(&mut self) -> Result<(), Error> {
         self.stream.write_all_buf(&mut self.outgoing).await?;

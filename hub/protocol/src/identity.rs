@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -40,16 +41,16 @@ fn excerpt(given: &str) -> String {
 }
 
 /// A device's id: 1 to 128 of the ASCII letters, digits and signs that IoT Hub allows, but for `#`: it cannot stand in the name of
-/// an MQTT topic, and every topic of a device holds its id. Compared byte by byte.
+/// an MQTT topic, and every topic of a device holds its id. Compared byte by byte. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct DeviceId(String);
+pub struct DeviceId(Arc<str>);
 
 /// A module's name as its author wrote it: 1 to 128 of `[A-Za-z0-9_-]`, case kept, or one of the two system modules
 /// [`EDGE_AGENT`] and [`EDGE_HUB`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct ModuleName(String);
+pub struct ModuleName(Arc<str>);
 
 impl DeviceId {
     /// The id as text.
@@ -71,7 +72,7 @@ impl ModuleName {
 
     /// The identity of the controller at each hub.
     pub fn edge_agent() -> Self {
-        Self(EDGE_AGENT.to_owned())
+        Self(EDGE_AGENT.into())
     }
 }
 
@@ -80,7 +81,7 @@ impl FromStr for DeviceId {
     fn from_str(given: &str) -> Result<Self, NameError> {
         let legal = given.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._%*?!(),:=@$'".contains(&b));
         if legal && (1..=MAX_NAME_BYTES).contains(&given.len()) {
-            Ok(Self(given.to_owned()))
+            Ok(Self(given.into()))
         } else {
             Err(NameError::Device { given: excerpt(given) })
         }
@@ -92,7 +93,7 @@ impl FromStr for ModuleName {
     fn from_str(given: &str) -> Result<Self, NameError> {
         let legal = given.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
         if given == EDGE_AGENT || given == EDGE_HUB || (legal && (1..=MAX_NAME_BYTES).contains(&given.len())) {
-            Ok(Self(given.to_owned()))
+            Ok(Self(given.into()))
         } else {
             Err(NameError::Module { given: excerpt(given) })
         }
@@ -109,7 +110,7 @@ macro_rules! text_conversions {
         }
         impl From<$name> for String {
             fn from(name: $name) -> Self {
-                name.0
+                name.as_str().to_owned()
             }
         }
         impl fmt::Display for $name {

@@ -6,6 +6,8 @@
 //! # Source
 //! Names and directions are those of the hub of IoT Edge 1.5; it takes wire names case-sensitively, and so do we.
 
+use bytestring::ByteString;
+
 /// `edgeHubOriginInterface` of a message from a module on this edge device.
 pub const ORIGIN_INTERNAL: &str = "internal";
 
@@ -160,7 +162,7 @@ impl SystemProperty {
 
 /// The system properties of one message, in the order in which they were set. At most one value each, so its length is bounded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SystemProperties(Vec<(SystemProperty, String)>);
+pub struct SystemProperties(Vec<(SystemProperty, ByteString)>);
 
 impl SystemProperties {
     /// No properties.
@@ -170,11 +172,11 @@ impl SystemProperties {
 
     /// The value of `property`. The derived ones are answered by [`crate::message::Message::system_property`].
     pub fn get(&self, property: SystemProperty) -> Option<&str> {
-        self.0.iter().find(|(known, _)| *known == property).map(|(_, value)| value.as_str())
+        self.0.iter().find(|(known, _)| *known == property).map(|(_, value)| &**value)
     }
 
     /// Sets a property; a value that it had is replaced in place. Derived ones are ignored: see the module's documentation.
-    pub fn set(&mut self, property: SystemProperty, value: impl Into<String>) {
+    pub fn set(&mut self, property: SystemProperty, value: impl Into<ByteString>) {
         if property.is_derived() {
             return;
         }
@@ -187,15 +189,15 @@ impl SystemProperties {
 
     /// Marks the message as taken by this hub from a module on its own device. `enqueued_time` is in the form of
     /// [`crate::date::round_trip`].
-    pub fn stamp(&mut self, edge_message_id: impl Into<String>, enqueued_time: impl Into<String>) {
+    pub fn stamp(&mut self, edge_message_id: impl Into<ByteString>, enqueued_time: impl Into<ByteString>) {
         self.set(SystemProperty::EdgeMessageId, edge_message_id);
         self.set(SystemProperty::EnqueuedTime, enqueued_time);
-        self.set(SystemProperty::EdgeHubOriginInterface, ORIGIN_INTERNAL);
+        self.set(SystemProperty::EdgeHubOriginInterface, ByteString::from_static(ORIGIN_INTERNAL));
     }
 
     /// All of them, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (SystemProperty, &str)> {
-        self.0.iter().map(|(property, value)| (*property, value.as_str()))
+        self.0.iter().map(|(property, value)| (*property, &**value))
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use edge_protocol::message::Message;
 use edge_protocol::status::{ConfigurationStatus, HubStatus, UpstreamState, UpstreamStatus};
-use edge_routing::Endpoint;
+use edge_routing::{Endpoint, Selection};
 use edge_store::{Destination, Destinations, Journal, Offset, QueueName};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -73,12 +73,28 @@ impl Hub {
         })
     }
 
-    /// The endpoints that want a message. None: it is dropped, counted here, and still acknowledged, as in IoT Edge.
-    pub(crate) fn targets(&self, message: &Message) -> Option<Destinations> {
+    /// The endpoints that want a message. None: it is dropped, counted here, and still acknowledged, as in IoT Edge. `last` is what
+    /// this found for the sender's message before.
+    pub(crate) fn targets(&self, message: &Message, last: &mut LastTargets) -> Option<Destinations> {
         let active = self.active.load();
+        let selection = active.routes.select(message);
+        let same = last.active.as_ref().is_some_and(|known| Arc::ptr_eq(known, &active))
+            && last.selected.iter().copied().eq(selection.iter().map(|selected| selected.index));
+        if !same {
+            last.active = Some(Arc::clone(&active));
+            last.selected = selection.iter().map(|selected| selected.index).collect();
+            (last.destinations, last.missing) = Self::resolve(&active, &selection);
+        }
+        if last.destinations.is_none() {
+            self.metrics.dropped(last.missing);
+        }
+        last.destinations.clone()
+    }
+
+    fn resolve(active: &Active, selection: &Selection<'_>) -> (Option<Destinations>, DropReason) {
         let mut missing = DropReason::no_route;
         let mut targets = Vec::new();
-        for selected in active.routes.select(message).iter() {
+        for selected in selection.iter() {
             match &selected.destination.endpoint {
                 Endpoint::Upstream if !active.has_upstream => missing = DropReason::no_upstream,
                 // Nobody could ever read it, and its queue would keep the disk from those who can.
@@ -86,11 +102,7 @@ impl Hub {
                 wanted => targets.extend(active.queues.get(wanted).cloned().map(Destination::new)),
             }
         }
-        let destinations = Destinations::new(targets).ok();
-        if destinations.is_none() {
-            self.metrics.dropped(missing);
-        }
-        destinations
+        (Destinations::new(targets).ok(), missing)
     }
 
     /// Changes the status document; subscribers hear of it only if it differs.
@@ -121,6 +133,22 @@ impl Hub {
             corrupt: usage.corrupt_records,
             lost: usage.queues.iter().map(|queue| queue.lost).sum(),
         })
+    }
+}
+
+/// Where a sender's last message went: the next one mostly goes there too, and need not be looked up. Forgotten when the configuration
+/// changes.
+pub(crate) struct LastTargets {
+    active: Option<Arc<Active>>,
+    /// Indices of the routes' destinations.
+    selected: Vec<usize>,
+    destinations: Option<Destinations>,
+    missing: DropReason,
+}
+
+impl Default for LastTargets {
+    fn default() -> Self {
+        Self { active: None, selected: Vec::new(), destinations: None, missing: DropReason::no_route }
     }
 }
 

@@ -157,7 +157,10 @@ impl Client {
                 }
                 place = self.deliveries.next(), if room => self.deliveries.send(place, &mut self.link)?,
                 Ok(()) = self.status.changed(), if self.wants_status && room => self.send_status()?,
-                Ok(()) = self.generation.changed() => self.deliveries.adjust(&self.session),
+                Ok(()) = self.generation.changed() => {
+                    self.intake.forget_targets();
+                    self.deliveries.adjust(&self.session);
+                }
                 () = &mut self.alarm => self.check_deadlines(room, may_read)?,
                 () = self.registration.take_over.cancelled() => return Err(End::TakenOver),
                 () = self.hub.stop.cancelled() => return Err(End::Shutdown),
@@ -190,6 +193,9 @@ impl Client {
         }
         let deadline = silent_at.map_or(self.expires, |silent_at| silent_at.min(self.expires));
         self.alarm.as_mut().reset(deadline);
+        // Comes round once in a while, so that a client that was busy once does not hold its memory for ever.
+        self.link.rest();
+        self.intake.inbox.rest();
         Ok(())
     }
 

@@ -140,10 +140,12 @@ impl Inbox {
 
     /// Sends what was pushed on its way, as one batch.
     pub(crate) fn submit(&mut self) {
-        let Gathering { publishes, ends, bytes } = std::mem::take(&mut self.gathering);
-        if publishes.is_empty() {
+        if self.gathering.publishes.is_empty() {
             return;
         }
+        let Gathering { publishes, ends, bytes } = &mut self.gathering;
+        // The memory stays, for the next batch: what is split off is given back when its records are on disk.
+        let (publishes, ends, bytes) = (std::mem::take(publishes), std::mem::take(ends), bytes.split());
         self.gauge.inc_by(i64::try_from(publishes.len()).unwrap_or_default());
         let bytes = bytes.freeze();
         let mut start = 0;
@@ -201,6 +203,13 @@ impl Inbox {
                 }
                 () = std::future::pending(), if self.pending.is_empty() && self.submitting.is_none() && self.retry.is_none() => {}
             }
+        }
+    }
+
+    /// Gives back memory that only a busy client needs.
+    pub(crate) fn rest(&mut self) {
+        if self.gathering.bytes.is_empty() {
+            self.gathering.bytes = BytesMut::new();
         }
     }
 

@@ -3,6 +3,7 @@
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
+use bytestring::ByteString;
 use edge_mqtt::link::Publish;
 use edge_protocol::date;
 use edge_protocol::identity::Identity;
@@ -12,7 +13,7 @@ use rmqtt_codec::types::QoS;
 use super::end::End;
 use super::inbox::Inbox;
 use crate::clock;
-use crate::hub::Hub;
+use crate::hub::{Hub, LastTargets};
 use crate::metrics::DropReason;
 use crate::random::Uuids;
 
@@ -23,7 +24,8 @@ pub(crate) struct Intake {
     pub(crate) inbox: Inbox,
     ids: Uuids,
     /// The last time that was written into a message, and its text: many messages come in the same millisecond.
-    stamp: (u64, String),
+    stamp: (u64, ByteString),
+    last_targets: LastTargets,
     /// Taken since the last [`Intake::submit`].
     taken: u64,
 }
@@ -31,7 +33,15 @@ pub(crate) struct Intake {
 impl Intake {
     pub(crate) fn new(hub: Arc<Hub>, sender: Identity) -> Self {
         let inbox = Inbox::new(&hub.journal, hub.metrics.waiting_publishes.clone());
-        Self { hub, sender, inbox, ids: Uuids::default(), stamp: (0, date::round_trip(0)), taken: 0 }
+        Self {
+            hub,
+            sender,
+            inbox,
+            ids: Uuids::default(),
+            stamp: (0, date::round_trip(0).into()),
+            last_targets: LastTargets::default(),
+            taken: 0,
+        }
     }
 
     /// Takes one; it is on its way only after [`Intake::submit`].
@@ -66,7 +76,7 @@ impl Intake {
         };
         let id = self.ids.next().map_err(|error| End::Storage(error.to_string()))?;
         message.system.stamp(id, self.now());
-        let destinations = self.hub.targets(&message);
+        let destinations = self.hub.targets(&message, &mut self.last_targets);
         self.inbox.push(publish.packet_id, destinations, |out| message.encode_into(out));
         self.taken += 1;
         Ok(())
@@ -80,14 +90,19 @@ impl Intake {
         self.inbox.submit();
     }
 
+    /// The configuration has changed.
+    pub(crate) fn forget_targets(&mut self) {
+        self.last_targets = LastTargets::default();
+    }
+
     fn acknowledge_only(&mut self, packet_id: Option<NonZeroU16>) {
         self.inbox.push(packet_id, None, |_| {});
     }
 
-    fn now(&mut self) -> String {
+    fn now(&mut self) -> ByteString {
         let millis = clock::unix_millis();
         if millis != self.stamp.0 {
-            self.stamp = (millis, date::round_trip(millis));
+            self.stamp = (millis, date::round_trip(millis).into());
         }
         self.stamp.1.clone()
     }
