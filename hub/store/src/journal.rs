@@ -201,8 +201,7 @@ impl Journal {
             .map_err(failed)?;
         let room = Arc::new(Semaphore::new(MAX_WAITING_BYTES));
         let writer = Arc::new(WriterHandle { requests, room });
-        let (cleaned, told) = (Arc::clone(&shared), Arc::downgrade(&writer));
-        thread::Builder::new().name("journal-cleaner".to_owned()).spawn(move || cleaner::run(&cleaned, &told)).map_err(failed)?;
+        cleaner::start(&shared, Arc::downgrade(&writer)).map_err(failed)?;
         Ok((Self { shared, writer, limits }, recovery))
     }
 

@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::shared::Shared;
 use super::writer::WriterHandle;
 use crate::destination::{Destinations, MAX_DESTINATIONS};
+use crate::fail_point;
 use crate::queue::QueueName;
 
 /// Bytes that may wait for the writer, over all senders: four of the largest payloads. Past this, `submit` waits.
@@ -201,6 +202,7 @@ impl Appender {
         let (answer, pending) = oneshot::channel();
         let attempt = self.state.attempt.load(Ordering::Acquire);
         let ticket = Ticket { answer, sender: Arc::clone(&self.state), attempt, _permit: permit };
+        fail_point!("submitted");
         match self.writer.requests.send(Request::Append(Submission { records, bytes, ticket })) {
             Ok(()) => PendingBatch(Pending::Sent(pending)),
             Err(_) => refused(0, AppendError::Closed),

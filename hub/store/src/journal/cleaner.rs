@@ -11,7 +11,8 @@
 mod copy;
 
 use std::io;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tracing::{debug, warn};
@@ -21,6 +22,7 @@ use super::ledger::{Holding, Ledger, Queue, Segment};
 use super::shared::Shared;
 use super::slots;
 use super::writer::WriterHandle;
+use crate::fail_point;
 use crate::record::QueueId;
 use crate::seal::QueueSpan;
 use crate::segment::Header;
@@ -37,12 +39,20 @@ const RETRY_PAUSE: Duration = Duration::from_secs(5);
 struct Ending<'a>(&'a Shared);
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        self.0.stop_looking_after();
+        self.0.cleaner_has_ended();
     }
 }
 
+/// Starts the thread.
+pub(crate) fn start(shared: &Arc<Shared>, writer: Weak<WriterHandle>) -> io::Result<()> {
+    shared.cleaning().runs = true;
+    let cleaned = Arc::clone(shared);
+    let thread = thread::Builder::new().name("journal-cleaner".to_owned()).spawn(move || run(&cleaned, &writer));
+    thread.map(|_| ()).inspect_err(|_| shared.cleaner_has_ended())
+}
+
 /// Runs until the writer has ended.
-pub(crate) fn run(shared: &Shared, writer: &Weak<WriterHandle>) {
+fn run(shared: &Shared, writer: &Weak<WriterHandle>) {
     let _ending = Ending(shared);
     let (mut swept, mut noted) = (Instant::now(), Instant::now());
     let mut failed: Option<Instant> = None;
@@ -189,11 +199,12 @@ fn replace(shared: &Shared, sources: &[Source], copied: &copy::Copied, slot: u32
     ledger.bytes_on_disk += header.file_bytes;
     let given_back = ledger.replace_segments(&originals, segment_of(copied, slot), &copied.seal.spans);
     drop(ledger);
-    let files = slots::Slots::new(std::sync::Arc::clone(&shared.disk), shared.directory.clone(), shared.limits.segment_bytes);
+    let files = slots::Slots::new(Arc::clone(&shared.disk), shared.directory.clone(), shared.limits.segment_bytes);
     for segment in given_back {
         files.give_back(shared, segment.slot, segment.file_bytes, segment.suspect || segment.compacted);
     }
     files.trim(shared);
+    fail_point!("clean-freed");
 }
 
 fn segment_of(copied: &copy::Copied, slot: u32) -> Segment {

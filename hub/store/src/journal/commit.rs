@@ -25,6 +25,7 @@ use super::slots::Slots;
 use crate::control::{self, CursorEntry};
 use crate::destination::Destinations;
 use crate::disk::{DiskFile, DiskLock};
+use crate::fail_point;
 use crate::record::{self, Entry, Kind, NEVER};
 use crate::seal::Seal;
 use crate::segment::SEAL_AT;
@@ -265,6 +266,7 @@ impl Committer {
             self.run.restart(tail.position);
             return Ok(());
         }
+        fail_point!("append");
         if !self.run.buffer.is_empty()
             && let Err(failure) = tail.file.write_at(&self.run.buffer, self.run.start)
         {
@@ -278,8 +280,13 @@ impl Committer {
                 return Err(self.fail("seal a segment of", &failure));
             }
         }
+        fail_point!("written");
         if let Err(failure) = tail.file.sync_data() {
             return Err(self.fail("sync", &failure));
+        }
+        fail_point!("synced");
+        if flush == Flush::AndSeal {
+            fail_point!("rotate-sealed");
         }
         self.publish();
         Ok(())

@@ -39,6 +39,7 @@ pub(crate) struct Shared {
 
 /// What the cleaner is at. Never locked while the ledger is waited for by whoever holds it.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is asked for by itself, and they change independently")]
 pub(crate) struct Cleaning {
     /// Somebody wants it to look.
     pub(crate) wanted: bool,
@@ -48,6 +49,8 @@ pub(crate) struct Cleaning {
     pub(crate) looked: u64,
     pub(crate) moved: u64,
     pub(crate) stop: bool,
+    /// Its thread is there.
+    pub(crate) runs: bool,
 }
 
 /// What was dropped since somebody was told.
@@ -93,10 +96,21 @@ impl Shared {
         }
     }
 
-    /// Ends the cleaner, after what it is at.
+    /// Ends the cleaner, and waits for the end of what it is at: nobody may touch the files once the lock is let go of.
     pub(crate) fn stop_looking_after(&self) {
-        self.cleaning().stop = true;
+        let mut cleaning = self.cleaning();
+        cleaning.stop = true;
         self.wanted.notify_one();
+        while cleaning.runs {
+            cleaning = self.cleaned.wait(cleaning).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The cleaner has ended, as it should or by a panic: nobody waits for it any more.
+    pub(crate) fn cleaner_has_ended(&self) {
+        let mut cleaning = self.cleaning();
+        (cleaning.stop, cleaning.runs) = (true, false);
+        drop(cleaning);
         self.cleaned.notify_all();
     }
 

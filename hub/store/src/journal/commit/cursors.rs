@@ -2,6 +2,7 @@
 
 use super::{Committer, Flush};
 use crate::control;
+use crate::fail_point;
 use crate::journal::appender::AppendError;
 use crate::record::{self, Kind};
 
@@ -29,6 +30,7 @@ impl Committer {
         }
         match tail.file.write_at(&self.run.buffer, self.run.start) {
             Ok(()) => {
+                fail_point!("cursor-written");
                 tail.position = self.run.end();
                 self.unsynced_cursors.append(&mut self.run.cursors);
                 // Of each queue the newest is enough. Retired ones are let go of only when the disk is sure to know.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tracing::info;
 
 use super::Committer;
+use crate::fail_point;
 use crate::journal::ledger::{Holding, Segment};
 use crate::journal::run::{RunQueue, Waiting};
 use crate::journal::usage::Problem;
@@ -90,6 +91,7 @@ impl Committer {
                 Some((index, error)) => ticket.refuse(index, error),
             }
         }
+        fail_point!("acknowledged");
         self.run.durable += std::mem::take(&mut self.run.gathered);
         let position = self.run.end();
         self.run.restart(position);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Committer, Flush, Tail};
 use crate::control::CursorEntry;
+use crate::fail_point;
 use crate::journal::appender::AppendError;
 use crate::record::{Kind, QueueId};
 use crate::segment::{Header, SegmentKind};
@@ -80,6 +81,7 @@ impl Committer {
         if let Err(failure) = head {
             return Err(self.fail("write", &failure));
         }
+        fail_point!("rotate-head");
         let place = self.next_place();
         self.run.control(seed, place, Kind::Snapshot, &snapshot.encode());
         for entry in &snapshot.entries {
