@@ -24,6 +24,32 @@ async fn a_message_reaches_the_input_that_its_route_names_with_the_sender_stampe
 }
 
 #[tokio::test]
+async fn a_condition_lets_through_what_it_holds_for_by_property_body_and_what_the_hub_stamps() {
+    let sink = |input: &str| format!("INTO BrokeredEndpoint(\"/modules/filter/inputs/{input}\")");
+    let hot = format!("FROM /messages/* WHERE level = 'high' AND $body.machine.temperature > 100 {}", sink("hot"));
+    let ours =
+        format!("FROM /messages/* WHERE $edgeHubOriginInterface = 'internal' AND is_defined($edgeMessageId) {}", sink("ours"));
+    let hub = TestHub::start(&[&hot, &ours]).await;
+    let mut filter = hub.subscriber("filter").await;
+    let mut sensor = hub.client("tempSensor").await;
+    let json = "%24.ct=application%2Fjson&%24.ce=utf-8&level=";
+    for (level, body) in [("low", "101.5"), ("high", "21.5"), ("high", "101.5")] {
+        let body = format!("{{\"machine\": {{\"temperature\": {body}}}}}");
+        publish(&mut sensor, &output_topic("tempSensor", &format!("{json}{level}")), body).await;
+    }
+    let mut arrived = Vec::new();
+    for _ in 0..4 {
+        let message = take(&mut filter).await;
+        let input = message.topic.split('/').nth(5).unwrap().to_owned();
+        arrived.push((input, String::from_utf8_lossy(&message.payload).into_owned()));
+    }
+    arrived.sort();
+    let inputs: Vec<_> = arrived.iter().map(|(input, _)| input.as_str()).collect();
+    assert_eq!(inputs, ["hot", "ours", "ours", "ours"]);
+    assert_eq!(arrived[0].1, "{\"machine\": {\"temperature\": 101.5}}");
+}
+
+#[tokio::test]
 async fn a_thousand_messages_arrive_in_order_and_are_acknowledged_in_order() {
     const COUNT: u32 = 1000;
     let hub = TestHub::start(&[SENSOR_TO_FILTER]).await;
