@@ -118,17 +118,21 @@ impl Node {
                 let [first, second] = &**operands;
                 Some(first.value(context)).filter(Value::is_defined).unwrap_or_else(|| second.value(context))
             }
-            Self::Call(function, arguments) => {
-                let mut values: SmallVec<[Value<'v>; 3]> = arguments.iter().map(|argument| argument.value(context)).collect();
-                function.call(&mut values)
-            }
+            Self::Call(function, arguments) => call(function, arguments, context),
             Self::Includes(path) => Value::of_bool(context.found(*path).map(|found| *found != Found::Nothing)),
         }
     }
 }
 
-fn both<'v, S: Subject>(operands: &'v [Node; 2], context: &'v Context<'_, S>) -> [Value<'v>; 2] {
-    operands.each_ref().map(|operand| operand.value(context))
+fn both<'v, S: Subject>([left, right]: &'v [Node; 2], context: &'v Context<'_, S>) -> [Value<'v>; 2] {
+    [left.value(context), right.value(context)]
+}
+
+/// On its own, so that the values are not on the stack of everything else.
+#[inline(never)]
+fn call<'v, S: Subject>(function: &Function, arguments: &'v [Node], context: &'v Context<'_, S>) -> Value<'v> {
+    let mut values: SmallVec<[Value<'v>; 3]> = arguments.iter().map(|argument| argument.value(context)).collect();
+    function.call(&mut values)
 }
 
 fn of_property(property: Property<'_>) -> Value<'_> {

@@ -28,6 +28,12 @@ const CURRENCY: char = '¤';
 /// # Source
 /// IoT Edge, which reads it in the permissive style and the invariant culture of .NET.
 pub(crate) fn permissive(text: &str) -> Option<f64> {
+    // The usual form, which needs no second look. Words that stand for numbers have other letters.
+    if text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E'))
+        && let Ok(number) = text.parse()
+    {
+        return Some(number);
+    }
     let trimmed = text.trim_matches(is_blank);
     for (word, number) in [("Infinity", f64::INFINITY), ("+Infinity", f64::INFINITY), ("-Infinity", f64::NEG_INFINITY)] {
         if trimmed.eq_ignore_ascii_case(word) {
@@ -36,7 +42,6 @@ pub(crate) fn permissive(text: &str) -> Option<f64> {
     }
     let mut around = Around::default();
     let digits = before(text, &mut around);
-    // The short way, and the usual one: plain digits need no copy.
     let (end, commas) = number_length(digits)?;
     let number = digits.get(..end)?;
     let parsed: f64 = if commas { number.replace(',', "").parse().ok()? } else { number.parse().ok()? };
