@@ -95,8 +95,8 @@ pub enum Problem {
         expected: &'static str,
         /// The kinds that are there.
         found: String,
-        /// Would `as_number` help? Properties are strings, whatever they look like.
-        as_number: bool,
+        /// What probably helps.
+        advice: Option<Advice>,
     },
     /// There is no such function.
     #[error("unknown function {found}")]
@@ -115,8 +115,8 @@ pub enum Problem {
         expected: &'static str,
         /// The kinds that are there.
         found: String,
-        /// Would `as_number` help?
-        as_number: bool,
+        /// What probably helps.
+        advice: Option<Advice>,
     },
     /// `twin_change_includes` where no change of a twin can come by.
     #[error("twin_change_includes is only for routes FROM /twinChangeNotifications")]
@@ -132,6 +132,15 @@ pub enum Problem {
     /// More than [`MAX_BODY_PATHS`].
     #[error("the routes ask for more than {MAX_BODY_PATHS} places in the body")]
     TooManyPaths,
+}
+
+/// What probably helps against a [`Problem`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// A property looks like a number, and is a string.
+    AsNumber,
+    /// `NOT a = 'x'` is `(NOT a) = 'x'`.
+    Parentheses,
 }
 
 impl Problem {
@@ -165,9 +174,10 @@ impl Problem {
             Self::Expected { did_you_mean: Some(word), .. } | Self::UnknownFunction { did_you_mean: Some(word), .. } => {
                 format!(", did you mean {word}?")
             }
-            Self::Operands { as_number: true, .. } | Self::Arguments { as_number: true, .. } => {
-                "; a property is a string, and as_number(…) makes a number of it".to_owned()
-            }
+            Self::Operands { advice: Some(advice), .. } | Self::Arguments { advice: Some(advice), .. } => match advice {
+                Advice::AsNumber => "; a property is a string, and as_number(…) makes a number of it".to_owned(),
+                Advice::Parentheses => "; NOT binds tighter than other operators: NOT (…) takes all".to_owned(),
+            },
             _ => String::new(),
         }
     }

@@ -28,7 +28,7 @@ mod warning;
 pub use body::{BodyPath, PathProblem};
 pub use condition::{Condition, MAX_NESTING, Sees, Truth, Value, read, syntax};
 pub use endpoint::{Endpoint, MAX_INPUT_BYTES, QueueNameError};
-pub use error::{MAX_PROBLEMS_PER_ROUTE, Problem, RouteError};
+pub use error::{Advice, MAX_PROBLEMS_PER_ROUTE, Problem, RouteError};
 pub use lex::MAX_ROUTE_BYTES;
 pub use parse::{RouteText, Sink, SinkKind};
 pub use priority::{Priority, QueueId, split_queue_id};

@@ -130,6 +130,7 @@ fn long_and_deep_texts_end_in_an_answer() {
         "true OR ",
         "a ?? ",
         "$body.a.a.a.a = 1 OR ",
+        "f() OR ",
         "{",
         "[",
         "\\",

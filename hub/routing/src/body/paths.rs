@@ -60,19 +60,30 @@ impl Default for Paths {
 impl Paths {
     /// The number of this path; a new one unless it was asked for before. `None`: there are [`MAX_BODY_PATHS`] others.
     pub(crate) fn number(&mut self, path: &BodyPath) -> Option<usize> {
-        let mut at = 0;
-        for step in path.steps() {
-            at = self.below(at, step);
+        let known = self.known(path);
+        if known.is_some() || self.count >= MAX_BODY_PATHS {
+            return known;
         }
-        let count = self.count;
-        let node = self.nodes.get_mut(at)?;
-        if node.number.is_none() && count < MAX_BODY_PATHS {
-            node.number = Some(count);
-            self.count += 1;
+        let at = path.steps().iter().fold(0, |at, step| self.below(at, step));
+        let number = self.count;
+        self.nodes.get_mut(at)?.number = Some(number);
+        self.count += 1;
+        Some(number)
+    }
+
+    fn known(&self, path: &BodyPath) -> Option<usize> {
+        let mut node = self.nodes.first()?;
+        for step in path.steps() {
+            let below = match step {
+                Step::Member(name) => node.member(name),
+                Step::Element(position) => node.element(*position),
+            };
+            node = self.nodes.get(below?)?;
         }
         node.number
     }
 
+    /// The place one step down; it is made if it is not there.
     fn below(&mut self, at: usize, step: &Step) -> usize {
         let new = self.nodes.len();
         let Some(node) = self.nodes.get_mut(at) else { return 0 };

@@ -8,7 +8,7 @@ use super::value::{Type, Value};
 use super::{number, text};
 use crate::body::{BodyPath, PathProblem, Paths};
 use crate::cursor::Misfit;
-use crate::error::{MAX_PROBLEMS_PER_ROUTE, Problem, quoted};
+use crate::error::{Advice, MAX_PROBLEMS_PER_ROUTE, Problem, quoted};
 use crate::subject::SystemName;
 use crate::suggest::nearest;
 
@@ -115,8 +115,13 @@ impl Checker<'_> {
     }
 
     fn refuse_operands(&mut self, operator: &'static str, expected: &'static str, found: &[Type], offset: usize) -> Checked {
-        let as_number = found.contains(&Type::Text) && (found.contains(&Type::Number) || expected.starts_with("number"));
-        self.refuse(Problem::Operands { operator, expected, found: names(found, " and "), as_number }, offset)
+        let is_text = found.contains(&Type::Text);
+        let advice = match operator {
+            "NOT" if is_text => Some(Advice::Parentheses),
+            _ if is_text && (found.contains(&Type::Number) || expected.starts_with("number")) => Some(Advice::AsNumber),
+            _ => None,
+        };
+        self.refuse(Problem::Operands { operator, expected, found: names(found, " and "), advice }, offset)
     }
 
     fn binary(&mut self, operator: BinaryOperator, operands: &[Expression<'_>; 2], offset: usize) -> Checked {
@@ -177,6 +182,10 @@ impl Checker<'_> {
             return self.twin_change_includes(arguments, offset);
         }
         let Some(function) = Function::by_name(name) else {
+            // Looking for what was meant is work, and nobody would be told.
+            if self.problems.len() >= MAX_PROBLEMS_PER_ROUTE {
+                return None;
+            }
             let names: Vec<&'static str> = FUNCTIONS.iter().map(|function| function.name).chain([TWIN_CHANGE_INCLUDES]).collect();
             return self.refuse(Problem::UnknownFunction { found: quoted(name), did_you_mean: nearest(name, &names) }, offset);
         };
@@ -187,7 +196,7 @@ impl Checker<'_> {
                 function: function.name,
                 expected: function.takes,
                 found: format!("({})", names(&types, ", ")),
-                as_number: function.takes == "(number)" && types == [Type::Text],
+                advice: (function.takes == "(number)" && types == [Type::Text]).then_some(Advice::AsNumber),
             };
             return self.refuse(problem, offset);
         }

@@ -74,7 +74,7 @@ const fn question(name: &'static str, compute: fn(&Value<'_>) -> bool) -> Functi
     Function { name, takes: "(anything)", gives: Type::Bool, overloads: ANY, variadic: false, compute }
 }
 
-/// All of them. No name is a beginning or a misspelling of another.
+/// All of them.
 pub(crate) static FUNCTIONS: &[Function] = &[
     of_number("abs", f64::abs),
     of_number("exp", f64::exp),

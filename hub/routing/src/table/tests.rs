@@ -88,7 +88,7 @@ fn every_problem_of_a_condition_is_reported_at_its_place() {
         [
             "route r: > takes two of the same kind, found string and number at column 20; a property is a string, and as_number(…) makes a number of it",
             "route r: unknown function \"lenght\" at line 2, column 2, did you mean length?",
-            "route r: NOT takes bool, found string at line 2, column 20",
+            "route r: NOT takes bool, found string at line 2, column 20; NOT binds tighter than other operators: NOT (…) takes all",
             "route r: is_null takes (anything), found () at line 2, column 30",
             "route r: \"$body.a[x\" is no path into the body: after a name stands at most one index, a number in brackets at line 2, column 44",
             "route s: = takes two of the same kind, found string and number at column 17; a property is a string, and as_number(…) makes a number of it",
