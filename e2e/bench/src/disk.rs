@@ -5,6 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use edge_protocol::configuration::DEFAULT_DELIVERY_WINDOW;
+
 use crate::Error;
 use crate::drive::{self, End, Load, Manner, Publisher, Subscriber};
 use crate::hub::{self, DEVICE, Hub, Plan};
@@ -65,6 +67,7 @@ fn written(settings: &Settings, name: &str, endpoints: &[&str], readers: &[&str]
         modules: std::iter::once("sender").chain(endpoints.iter().copied()).map(str::to_owned).collect(),
         tls: false,
         max_journal_bytes: JOURNAL_BYTES,
+        delivery_window: DEFAULT_DELIVERY_WINDOW,
         environment: Vec::new(),
     };
     let folder = plan.folder.clone();

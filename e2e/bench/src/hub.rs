@@ -44,6 +44,8 @@ pub struct Plan {
     pub tls: bool,
     /// Bytes that messages may take on disk.
     pub max_journal_bytes: u64,
+    /// Messages that a subscriber may have before it acknowledges.
+    pub delivery_window: u32,
     /// For the hub's process alone.
     pub environment: Vec<(String, String)>,
 }
@@ -114,7 +116,7 @@ impl Plan {
         let named = self.routes.iter().enumerate();
         let routes: Vec<Value> = named.map(|(place, route)| json!({"name": format!("r{place}"), "route": route})).collect();
         let hub = json!({"deviceId": DEVICE, "gatewayHostnames": [HOST], "listeners": listeners, "routes": routes,
-            "storeAndForward": {"maxBytes": self.max_journal_bytes}});
+            "storeAndForward": {"maxBytes": self.max_journal_bytes}, "delivery": {"window": self.delivery_window}});
         let keys = self.modules.iter().map(|module| json!({"moduleId": module, "primaryKey": key(module).expose_base64()}));
         let identities = json!({"modules": keys.collect::<Vec<_>>()});
         for (name, value) in [("hub.json", hub), ("identities.json", identities)] {

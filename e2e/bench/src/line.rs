@@ -14,6 +14,8 @@ use crate::sync_time;
 
 /// Bytes that a measured hub may keep: far more than any line leaves behind.
 const JOURNAL_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+/// The most that can be configured. Mosquitto's subscribers are not limited at all: the window of a line is the publisher's.
+const DELIVERY_WINDOW: u32 = 1000;
 /// Small writes that are timed beside each repeat of a line about latency.
 const SYNCS: usize = 500;
 
@@ -202,6 +204,7 @@ impl Line {
             modules,
             tls: self.tls,
             max_journal_bytes: JOURNAL_BYTES,
+            delivery_window: DELIVERY_WINDOW,
             environment: Vec::new(),
         }
     }

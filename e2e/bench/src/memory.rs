@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use edge_protocol::configuration::DEFAULT_DELIVERY_WINDOW;
 use tokio::runtime::Builder;
 
 use crate::Error;
@@ -46,6 +47,7 @@ impl Settings {
             modules,
             tls,
             max_journal_bytes: JOURNAL_BYTES,
+            delivery_window: DEFAULT_DELIVERY_WINDOW,
             environment: Vec::new(),
         }
     }

@@ -30,8 +30,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 const MIN_READ_BYTES: usize = 2 * 1024;
 /// Room made for a read on a busy one: some hundred small messages.
 pub const MAX_READ_BYTES: usize = 64 * 1024;
-/// Capacity that an empty outgoing buffer keeps on a busy connection; a quiet one keeps [`MIN_READ_BYTES`].
-const KEPT_OUTGOING_BYTES: usize = 128 * 1024;
+/// Capacity that an empty outgoing buffer keeps on a busy connection; a quiet one keeps [`MIN_READ_BYTES`]. What [`MAX_READ_BYTES`]
+/// at a time fill with some to spare: memory that comes and goes with every burst costs more than what is in it.
+const KEPT_OUTGOING_BYTES: usize = 256 * 1024;
 
 /// What [`Link::exchange`] did: at least one of the two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

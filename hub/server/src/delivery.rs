@@ -6,7 +6,7 @@
 //!
 //! # Invariants
 //! - A record is settled only after its acknowledgement (QoS 1) or after it was queued for the socket (QoS 0).
-//! - When the outbox is dropped, unsettled records are read again by the next one, flagged as duplicates.
+//! - When the outbox is dropped, unsettled records are read again by the next one, flagged as duplicates (after a restart of the hub, without the flag).
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -100,8 +100,6 @@ impl Outbox {
         topic: &mut String,
         mut identify: impl FnMut(Offset) -> std::num::NonZeroU16,
     ) -> Result<(), edge_mqtt::Error> {
-        let Some(last) = self.records.last() else { return Ok(()) };
-        let sent_before = self.hub.deliveries.mark(&self.queue, last.offset);
         let mut undeliverable = Vec::new();
         for record in self.records.drain(..) {
             let Record { offset, redelivered, payload, .. } = record;
@@ -122,8 +120,7 @@ impl Outbox {
                 link.queue_publish(topic, message.body, None, false)?;
                 self.acknowledged.push(offset);
             } else {
-                let dup = redelivered || sent_before.is_some_and(|sent| offset <= sent);
-                link.queue_publish(topic, message.body, Some(identify(offset)), dup)?;
+                link.queue_publish(topic, message.body, Some(identify(offset)), redelivered)?;
             }
         }
         self.reader.settle_all(undeliverable);

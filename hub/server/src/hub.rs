@@ -5,23 +5,21 @@
 //! - queues: the journal; sessions: [`Sessions`]; connections: [`Clients`];
 //! - the status document: [`Hub::status`], each part set by the one task that knows it.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use edge_protocol::message::Message;
 use edge_protocol::status::{ConfigurationStatus, HubStatus, UpstreamState, UpstreamStatus};
-use edge_store::{Destinations, Journal, Offset, QueueName};
+use edge_routing::{Endpoint, Selection};
+use edge_store::{Destination, Destinations, Journal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clients::Clients;
-use crate::configuration::{Active, Nowhere};
-use crate::metrics::{DropReason, Metrics};
+use crate::configuration::Active;
+use crate::metrics::{DropReason, Metrics, StoreFigures};
 use crate::session::Sessions;
-use crate::storage::Told;
-use crate::store_figures::StoreFigures;
 
 /// A running hub.
 pub(crate) struct Hub {
@@ -31,10 +29,7 @@ pub(crate) struct Hub {
     pub(crate) journal: Journal,
     pub(crate) sessions: Sessions,
     pub(crate) clients: Clients,
-    pub(crate) deliveries: SentMarks,
     pub(crate) metrics: Metrics,
-    /// What `metrics` know of what the journal gave up.
-    told: Told,
     pub(crate) status: watch::Sender<HubStatus>,
     pub(crate) stop: CancellationToken,
     serving: AtomicBool,
@@ -60,7 +55,6 @@ impl Hub {
                 error: None,
             },
             storage_problem: None,
-            full_endpoints: Vec::new(),
             session_epoch,
         };
         Arc::new(Self {
@@ -69,9 +63,7 @@ impl Hub {
             journal,
             sessions,
             clients: Clients::default(),
-            deliveries: SentMarks::default(),
             metrics: Metrics::new(),
-            told: Told::default(),
             status: watch::Sender::new(status),
             stop,
             serving: AtomicBool::new(false),
@@ -82,25 +74,32 @@ impl Hub {
     /// this found for the sender's message before.
     pub(crate) fn targets(&self, message: &Message, last: &mut LastTargets) -> Option<Destinations> {
         let active = self.active.load();
-        let selection = active.targets.select(message);
+        let selection = active.routes.select(message);
         let same = last.active.as_ref().is_some_and(|known| Arc::ptr_eq(known, &active))
             && last.selected.iter().copied().eq(selection.iter().map(|selected| selected.index));
         if !same {
             last.active = Some(Arc::clone(&active));
             last.selected = selection.iter().map(|selected| selected.index).collect();
-            last.found = active.targets.resolve(&selection);
+            (last.destinations, last.missing) = Self::resolve(&active, &selection);
         }
-        match &last.found {
-            Ok(destinations) => Some(destinations.clone()),
-            Err(nowhere) => {
-                self.metrics.dropped(match nowhere {
-                    Nowhere::NoRoute => DropReason::no_route,
-                    Nowhere::NoUpstream => DropReason::no_upstream,
-                    Nowhere::NoModule => DropReason::no_module,
-                });
-                None
+        if last.destinations.is_none() {
+            self.metrics.dropped(last.missing);
+        }
+        last.destinations.clone()
+    }
+
+    fn resolve(active: &Active, selection: &Selection<'_>) -> (Option<Destinations>, DropReason) {
+        let mut missing = DropReason::no_route;
+        let mut targets = Vec::new();
+        for selected in selection.iter() {
+            match &selected.destination.endpoint {
+                Endpoint::Upstream if !active.has_upstream => missing = DropReason::no_upstream,
+                // Nobody could ever read it, and its queue would keep the disk from those who can.
+                Endpoint::Input { module, .. } if !active.modules.contains_key(module) => missing = DropReason::no_module,
+                wanted => targets.extend(active.queues.get(wanted).cloned().map(Destination::new)),
             }
         }
+        (Destinations::new(targets).ok(), missing)
     }
 
     /// Changes the status document; subscribers hear of it only if it differs.
@@ -123,8 +122,14 @@ impl Hub {
     pub(crate) fn metrics_text(&self) -> Result<String, std::fmt::Error> {
         let usage = self.journal.usage();
         self.metrics.connected_clients.set(i64::try_from(self.clients.count()).unwrap_or(i64::MAX));
-        self.told.tell(&usage.totals, &self.metrics);
-        self.metrics.text(&StoreFigures { usage, quota: self.journal.quota() })
+        self.metrics.text(&StoreFigures {
+            queues: usage.queues.iter().map(|queue| (queue.name(), queue.depth)).collect(),
+            used_bytes: usage.bytes_used,
+            limit_bytes: usage.bytes_max,
+            syncs: usage.syncs,
+            corrupt: usage.corrupt_records,
+            lost: usage.queues.iter().map(|queue| queue.lost).sum(),
+        })
     }
 }
 
@@ -134,50 +139,12 @@ pub(crate) struct LastTargets {
     active: Option<Arc<Active>>,
     /// Indices of the routes' destinations.
     selected: Vec<usize>,
-    found: Result<Destinations, Nowhere>,
+    destinations: Option<Destinations>,
+    missing: DropReason,
 }
 
 impl Default for LastTargets {
     fn default() -> Self {
-        Self { active: None, selected: Vec::new(), found: Err(Nowhere::NoRoute) }
-    }
-}
-
-/// How far each queue has been sent, to flag a second sending as a duplicate. Bounded by the number of queues; forgotten at a
-/// restart, after which a repeated message is not flagged.
-#[derive(Default)]
-pub(crate) struct SentMarks(Mutex<HashMap<QueueName, Offset>>);
-
-impl SentMarks {
-    /// Notes that everything up to `offset` is being sent. Returns up to where it may have been sent before.
-    pub(crate) fn mark(&self, queue: &QueueName, offset: Offset) -> Option<Offset> {
-        let mut marks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(highest) = marks.get_mut(queue) {
-            return Some(std::mem::replace(highest, offset.max(*highest)));
-        }
-        marks.insert(queue.clone(), offset);
-        None
-    }
-
-    /// Forgets a queue that was retired.
-    pub(crate) fn forget(&self, queue: &QueueName) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(queue);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_sent_before_is_known_until_the_queue_is_gone() {
-        let marks = SentMarks::default();
-        let queue: QueueName = "q".parse().unwrap();
-        assert_eq!(marks.mark(&queue, 2), None);
-        assert_eq!(marks.mark(&queue, 1), Some(2));
-        assert_eq!(marks.mark(&queue, 3), Some(2));
-        assert_eq!(marks.mark(&queue, 3), Some(3));
-        marks.forget(&queue);
-        assert_eq!(marks.mark(&queue, 1), None);
+        Self { active: None, selected: Vec::new(), destinations: None, missing: DropReason::no_route }
     }
 }

@@ -170,7 +170,6 @@ async fn publish(
             () = tokio::time::sleep_until(progress + ACKNOWLEDGEMENT_TIMEOUT), if !in_flight.is_empty() => return Err(Error::Unacknowledged),
             read = reader.next_batch(&mut records, WINDOW - in_flight.len(), MAX_BATCH_BYTES), if may_publish => {
                 read?;
-                let sent_before = records.last().and_then(|last| hub.deliveries.mark(queue, last.offset));
                 if in_flight.is_empty() {
                     progress = Instant::now();
                 }
@@ -179,8 +178,7 @@ async fn publish(
                         reader.settle(record.offset);
                         continue;
                     };
-                    let dup = record.redelivered || sent_before.is_some_and(|sent| record.offset <= sent);
-                    in_flight.insert(connection.publish(&topic, message.body, dup)?, record.offset);
+                    in_flight.insert(connection.publish(&topic, message.body, record.redelivered)?, record.offset);
                 }
             }
         }

@@ -18,6 +18,8 @@ use crate::property_bag::{MAX_PROPERTIES, Properties};
 use crate::system_properties::{SystemProperties, SystemProperty};
 
 pub(super) const FORMAT: u8 = 1;
+/// Most bytes of a count or a length.
+const MAX_COUNT_BYTES: usize = 3;
 
 /// Why stored bytes are not a message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,14 +44,25 @@ pub enum DecodeError {
 impl Message {
     /// The bytes that the journal keeps. The message has passed [`Message::check_size`], or they will not decode.
     pub fn encode(&self) -> Bytes {
-        let mut out = BytesMut::new();
+        let mut out = BytesMut::with_capacity(self.encoded_len());
         self.encode_into(&mut out);
         out.freeze()
     }
 
-    /// The same, appended to `out`.
+    /// Bytes of [`Message::encode`], or a few more.
+    pub fn encoded_len(&self) -> usize {
+        let module = self.from.module.as_ref().map_or(0, |module| module.as_str().len());
+        let output = self.output.as_ref().map_or(0, String::len);
+        let system: usize = self.system.iter().map(|(_, value)| 1 + MAX_COUNT_BYTES + value.len()).sum();
+        let property = |(name, value): &(String, Option<String>)| {
+            1 + 2 * MAX_COUNT_BYTES + name.len() + value.as_ref().map_or(0, String::len)
+        };
+        let application: usize = self.properties.iter().map(property).sum();
+        1 + 5 * MAX_COUNT_BYTES + self.from.device.as_str().len() + module + output + system + application + self.body.len()
+    }
+
+    /// The same as [`Message::encode`], appended to `out`.
     pub fn encode_into(&self, out: &mut BytesMut) {
-        out.reserve(self.size() + 256);
         out.put_u8(FORMAT);
         put_text(out, self.from.device.as_str());
         put_text(out, self.from.module.as_ref().map_or("", ModuleName::as_str));
@@ -236,6 +249,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_encoded_decodes_to_the_same_message(message in any_message()) {
+            prop_assert!(message.encode().len() <= message.encoded_len());
             prop_assert_eq!(Message::decode(message.encode()).unwrap(), message);
         }
 

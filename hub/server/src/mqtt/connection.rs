@@ -31,8 +31,10 @@ use crate::clock;
 use crate::hub::Hub;
 use crate::session::{MAX_SUBSCRIPTIONS, Session};
 
-/// Bytes queued for a slow reader before deliveries and reading wait.
+/// Bytes queued for a slow reader before reading waits.
 const MAX_QUEUED_BYTES: usize = 512 * 1024;
+/// Bytes queued before more is delivered: what is not written yet is better read later, in larger pieces.
+const MAX_QUEUED_DELIVERIES: usize = 64 * 1024;
 /// Longest keep-alive that is honoured, and the one of clients that ask for none. As in IoT Edge.
 const MAX_KEEP_ALIVE: Duration = Duration::from_mins(10);
 /// Time to write what is due when a connection ends from our side. Less than what a successor waits for its place.
@@ -155,7 +157,7 @@ impl Client {
                         return Err(End::Storage(error.to_string()));
                     }
                 }
-                place = self.deliveries.next(), if room => self.deliveries.send(place, &mut self.link)?,
+                place = self.deliveries.next(), if self.link.queued_bytes() < MAX_QUEUED_DELIVERIES => self.deliveries.send(place, &mut self.link)?,
                 Ok(()) = self.status.changed(), if self.wants_status && room => self.send_status()?,
                 Ok(()) = self.generation.changed() => {
                     self.intake.forget_targets();

@@ -26,6 +26,10 @@ pub(crate) const MAX_WAITING: usize = 1000;
 /// 256 KiB at most: it can wait for a full journal without losing its connection.
 pub(crate) const MAX_WAITING_BYTES: usize = 8 * 1024 * 1024;
 
+/// Small records share pieces of memory of this size. A record that waits for its reader keeps its whole piece, so larger ones would
+/// save little and could cost much.
+const CHUNK_BYTES: usize = 4 * 1024;
+
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// A publish in its batch.
@@ -61,19 +65,12 @@ impl Batch {
     }
 }
 
-/// A batch that has come in, its records still in one piece of memory.
-#[derive(Default)]
-struct Gathering {
-    publishes: Vec<Publish>,
-    /// Where each record ends in `bytes`.
-    ends: Vec<(Destinations, usize)>,
-    bytes: BytesMut,
-}
-
 /// See the module.
 pub(crate) struct Inbox {
     appender: Arc<Appender>,
-    gathering: Gathering,
+    gathering: Batch,
+    /// Memory for the next small records.
+    chunk: BytesMut,
     waiting: VecDeque<Batch>,
     submitting: Option<(Batch, Boxed<PendingBatch>)>,
     /// Submitted; none: nothing of it is kept.
@@ -92,7 +89,8 @@ impl Inbox {
     pub(crate) fn new(journal: &Journal, gauge: Gauge) -> Self {
         Self {
             appender: Arc::new(journal.appender()),
-            gathering: Gathering::default(),
+            gathering: Batch::default(),
+            chunk: BytesMut::new(),
             waiting: VecDeque::new(),
             submitting: None,
             pending: VecDeque::new(),
@@ -119,23 +117,23 @@ impl Inbox {
         self.retry.is_some() || !self.refused.is_empty()
     }
 
-    /// Takes a publish with what is to be kept of it, which `encode` appends. Without destinations it is acknowledged in its turn and
-    /// kept nowhere. It waits for [`Inbox::submit`].
-    pub(crate) fn push(
-        &mut self,
-        packet_id: Option<NonZeroU16>,
-        destinations: Option<Destinations>,
-        encode: impl FnOnce(&mut BytesMut),
-    ) {
-        let Gathering { publishes, ends, bytes } = &mut self.gathering;
-        publishes.push(Publish { packet_id, kept: destinations.is_some() });
-        if let Some(destinations) = destinations {
-            let before = bytes.len();
-            encode(bytes);
-            self.bytes += bytes.len() - before;
-            ends.push((destinations, bytes.len()));
+    /// Takes a publish. Without a record it is acknowledged in its turn and kept nowhere. It waits for [`Inbox::submit`].
+    pub(crate) fn push(&mut self, packet_id: Option<NonZeroU16>, record: Option<(Destinations, Bytes)>) {
+        self.gathering.publishes.push(Publish { packet_id, kept: record.is_some() });
+        if let Some((destinations, record)) = record {
+            self.bytes += record.len();
+            self.gathering.records.push((destinations, record));
         }
         self.len += 1;
+    }
+
+    /// A record of up to `bytes` bytes, which `write` appends.
+    pub(crate) fn record(&mut self, bytes: usize, write: impl FnOnce(&mut BytesMut)) -> Bytes {
+        if self.chunk.capacity() < bytes {
+            self.chunk = BytesMut::with_capacity(bytes.max(CHUNK_BYTES));
+        }
+        write(&mut self.chunk);
+        self.chunk.split().freeze()
     }
 
     /// Sends what was pushed on its way, as one batch.
@@ -143,15 +141,9 @@ impl Inbox {
         if self.gathering.publishes.is_empty() {
             return;
         }
-        let Gathering { publishes, ends, bytes } = &mut self.gathering;
-        // The memory stays, for the next batch: what is split off is given back when its records are on disk.
-        let (publishes, ends, bytes) = (std::mem::take(publishes), std::mem::take(ends), bytes.split());
-        self.gauge.inc_by(i64::try_from(publishes.len()).unwrap_or_default());
-        let bytes = bytes.freeze();
-        let mut start = 0;
-        let record = |(destinations, end)| (destinations, bytes.slice(std::mem::replace(&mut start, end)..end));
-        let records = ends.into_iter().map(record).collect();
-        self.waiting.push_back(Batch { publishes, records });
+        let batch = std::mem::take(&mut self.gathering);
+        self.gauge.inc_by(i64::try_from(batch.publishes.len()).unwrap_or_default());
+        self.waiting.push_back(batch);
     }
 
     /// Waits until publishes are durable and adds their identifiers to `durable`, where they have one. May be dropped at any await.
@@ -208,9 +200,7 @@ impl Inbox {
 
     /// Gives back memory that only a busy client needs.
     pub(crate) fn rest(&mut self) {
-        if self.gathering.bytes.is_empty() {
-            self.gathering.bytes = BytesMut::new();
-        }
+        self.chunk = BytesMut::new();
     }
 
     fn done(&mut self, batch: &Batch, durable: &mut Vec<NonZeroU16>) {

@@ -77,7 +77,11 @@ impl Intake {
         let id = self.ids.next().map_err(|error| End::Storage(error.to_string()))?;
         message.system.stamp(id, self.now());
         let destinations = self.hub.targets(&message, &mut self.last_targets);
-        self.inbox.push(publish.packet_id, destinations, |out| message.encode_into(out));
+        let record = destinations.map(|destinations| {
+            let record = self.inbox.record(message.encoded_len(), |out| message.encode_into(out));
+            (destinations, record)
+        });
+        self.inbox.push(publish.packet_id, record);
         self.taken += 1;
         Ok(())
     }
@@ -96,7 +100,7 @@ impl Intake {
     }
 
     fn acknowledge_only(&mut self, packet_id: Option<NonZeroU16>) {
-        self.inbox.push(packet_id, None, |_| {});
+        self.inbox.push(packet_id, None);
     }
 
     fn now(&mut self) -> ByteString {

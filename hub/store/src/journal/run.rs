@@ -10,8 +10,8 @@ use crate::control::{CursorEntry, Mark};
 use crate::record::{self, Entry, Kind, QueueId};
 use crate::seal::QueueSpan;
 
-/// What a resting writer keeps of its buffer.
-const KEPT_BYTES: usize = 64 * 1024;
+/// What a resting writer keeps of its buffer: a busy one rests between any two commits, and large memory costs more to get than to fill.
+const KEPT_BYTES: usize = 1024 * 1024;
 /// Bytes of one run, about: a larger batch is written and synced in parts, so that memory stays bounded.
 const LARGE_BYTES: usize = 2 * 1024 * 1024;
 /// Records of one run, about. Well below what a record's `unsynced` field can count.
