@@ -20,6 +20,8 @@ pub enum ConditionType {
     Reconciling,
     /// Nothing moves until a person acts. Present only while that is so.
     Stalled,
+    /// The hub has no more room for some endpoint: messages are dropped, or senders wait. Present only while that is so.
+    StoragePressure,
     /// The hub serves local clients.
     HubAvailable,
     /// Every module that should run does.
@@ -32,10 +34,11 @@ pub enum ConditionType {
 
 impl ConditionType {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Ready,
         Self::Reconciling,
         Self::Stalled,
+        Self::StoragePressure,
         Self::HubAvailable,
         Self::ModulesAvailable,
         Self::RoutesAccepted,
@@ -48,6 +51,7 @@ impl ConditionType {
             Self::Ready => "Ready",
             Self::Reconciling => "Reconciling",
             Self::Stalled => "Stalled",
+            Self::StoragePressure => "StoragePressure",
             Self::HubAvailable => "HubAvailable",
             Self::ModulesAvailable => "ModulesAvailable",
             Self::RoutesAccepted => "RoutesAccepted",
@@ -57,7 +61,7 @@ impl ConditionType {
 
     /// Is it bad news when True, and therefore absent when not?
     pub const fn is_abnormal_true(self) -> bool {
-        matches!(self, Self::Reconciling | Self::Stalled)
+        matches!(self, Self::Reconciling | Self::Stalled | Self::StoragePressure)
     }
 }
 
@@ -97,6 +101,10 @@ pub mod reason {
     pub const CONFIGURATION_REFUSED: &str = "ConfigurationRefused";
     /// The hub cannot store.
     pub const STORAGE_PROBLEM: &str = "StorageProblem";
+    /// The hub drops the oldest messages of an endpoint for want of room.
+    pub const MESSAGES_DROPPED: &str = "MessagesDropped";
+    /// Senders to an endpoint wait for room.
+    pub const SENDERS_WAIT: &str = "SendersWait";
     /// The API server refused an object of ours.
     pub const APPLY_FAILED: &str = "ApplyFailed";
     /// Every module that should run does.
@@ -113,7 +121,7 @@ pub mod reason {
     pub const HUB_UNREACHABLE: &str = "HubUnreachable";
 
     /// All of them.
-    pub const ALL: [&str; 24] = [
+    pub const ALL: [&str; 26] = [
         READY,
         PENDING,
         PROGRESSING,
@@ -131,6 +139,8 @@ pub mod reason {
         HUB_READY,
         CONFIGURATION_REFUSED,
         STORAGE_PROBLEM,
+        MESSAGES_DROPPED,
+        SENDERS_WAIT,
         APPLY_FAILED,
         MODULES_RUNNING,
         ROUTES_IN_FORCE,

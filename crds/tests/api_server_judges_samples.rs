@@ -86,6 +86,12 @@ async fn what_cannot_change_is_refused_and_everything_else_may() {
         ("hub-larger", json!({}), json!({"hub": {"storage": {"size": "2Gi"}}}), ""),
         ("hub-class", json!({}), json!({"hub": {"storage": {"storageClassName": "fast"}}}), "storageClassName is immutable"),
         ("hub-claim", json!({}), json!({"hub": {"storage": {"existingClaim": "mine"}}}), "existingClaim is immutable"),
+        (
+            "hub-quota",
+            json!({"hub": {"storeAndForward": {"maxBytes": "500Mi"}}}),
+            json!({"hub": {"storeAndForward": {"maxBytes": "64Mi", "timeToLiveSecs": -1, "onFull": "RejectNew"}}}),
+            "",
+        ),
         ("hub-retain", json!({}), json!({"hub": {"storage": {"retain": false}, "logLevel": "Warn"}}), ""),
         (
             "volume-smaller",
@@ -130,10 +136,11 @@ async fn defaults_are_filled_in_by_the_api_server() {
         let kept =
             judge.keep(&object("line-7", &json!({"modules": [{"name": "a", "image": "a"}], "volumes": [{"name": "v"}]}))).await;
         let spec = &kept.data["spec"];
-        assert_eq!(
-            spec["hub"],
-            json!({"storage": {"retain": true}, "maxClients": 1000, "delivery": {"window": 100}, "logLevel": "Info"})
-        );
+        let hub = json!({
+            "storage": {"retain": true}, "storeAndForward": {"timeToLiveSecs": 7200, "onFull": "DropOldest"},
+            "delivery": {"window": 100}, "maxClients": 1000, "logLevel": "Info",
+        });
+        assert_eq!(spec["hub"], hub);
         assert_eq!(spec["volumes"][0], json!({"name": "v", "size": "1Gi", "accessModes": ["ReadWriteOnce"]}));
         let module =
             json!({"name": "a", "image": "a", "status": "running", "restartPolicy": "always", "imagePullPolicy": "on-create"});

@@ -2,6 +2,7 @@
 
 use edge_crds::EdgeDeploymentSpec;
 use edge_crds::condition::reason;
+use edge_crds::edge_deployment::RouteSpec;
 use edge_protocol::configuration::RouteConfiguration;
 use edge_protocol::identity::ModuleName;
 use edge_routing::{RouteError, RouteTable, warnings};
@@ -13,7 +14,7 @@ pub(super) fn compile(
     spec: &EdgeDeploymentSpec,
     problems: &mut Vec<Problem>,
 ) -> (Vec<RouteConfiguration>, Vec<(String, String)>) {
-    let routes: Vec<_> = spec.routes.iter().map(|route| RouteConfiguration::new(&route.name, &route.route)).collect();
+    let routes: Vec<_> = spec.routes.iter().map(configuration).collect();
     match RouteTable::compile(&routes) {
         Ok(table) => {
             // Modules whose names are no names have their own problem.
@@ -47,4 +48,14 @@ fn by_route(routes: &[RouteConfiguration], errors: &[RouteError]) -> Vec<Problem
         problems.extend(errors.iter().map(|error| problem(&error.route, error)));
     }
     problems
+}
+
+/// A route as the hub reads it. The schema keeps the numbers in their ranges; one that is not, because nobody checked, is one that the
+/// hub refuses by name.
+fn configuration(route: &RouteSpec) -> RouteConfiguration {
+    RouteConfiguration {
+        priority: route.priority.map(|priority| u8::try_from(priority).unwrap_or(u8::MAX)),
+        time_to_live_secs: route.time_to_live_secs.map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX)),
+        ..RouteConfiguration::new(&route.name, &route.route)
+    }
 }

@@ -14,13 +14,23 @@ use crate::schema;
 pub const DEFAULT_STORAGE_SIZE: &str = "1Gi";
 
 /// The hub: the local message broker and its storage. Its image is the operator's own.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.storeAndForward) || !has(self.storeAndForward.maxBytes) || (has(self.storage) && has(self.storage.existingClaim)) || quantity(self.storeAndForward.maxBytes).compareTo(quantity(has(self.storage) && has(self.storage.size) ? self.storage.size : '1Gi')) <= 0")
+        .message("maxBytes is larger than the hub's volume (1Gi where no size is given)")
+        .field_path(".storeAndForward.maxBytes"),
+)]
 pub struct HubSpec {
     /// The volume that holds undelivered messages, sessions and, as long as it lives, the identities of the modules.
     #[serde(default)]
     #[schemars(extend("default" = {}))]
     pub storage: HubStorage,
+
+    /// What becomes of messages that wait for a module or for the place above.
+    #[serde(default)]
+    #[schemars(extend("default" = {}))]
+    pub store_and_forward: StoreAndForwardSpec,
 
     /// How messages are handed to modules.
     #[serde(default)]
@@ -80,6 +90,7 @@ impl Default for HubSpec {
     fn default() -> Self {
         Self {
             storage: HubStorage::default(),
+            store_and_forward: StoreAndForwardSpec::default(),
             delivery: DeliverySpec::default(),
             resources: None,
             node_selector: BTreeMap::new(),
@@ -92,6 +103,49 @@ impl Default for HubSpec {
             log_level: LogLevel::default(),
         }
     }
+}
+
+/// What becomes of messages that wait for a module or for the place above.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreAndForwardSpec {
+    /// Seconds that a message may wait; then it is dropped and counted. A route may say otherwise for its own. -1: for ever.
+    #[serde(default = "default_time_to_live")]
+    #[schemars(range(min = -1, max = 2_147_483_647))]
+    #[x_kube(validation = Rule::new("self != 0").message("0 would drop every message at once; -1 keeps them for ever"))]
+    pub time_to_live_secs: i32,
+
+    /// How much of the volume waiting messages may take, at least 16Mi. Default: 80 % of `storage.size`. Half of it is shared out in
+    /// equal parts to the endpoints, so that one that nobody reads does not starve the others; the other half is for whoever needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::volume_size")]
+    #[x_kube(validation = Rule::new("!isQuantity(self) || quantity(self).compareTo(quantity('16Mi')) >= 0").message("must be at least 16Mi"))]
+    pub max_bytes: Option<Quantity>,
+
+    /// What gives when there is no more room: `DropOldest` drops and counts the oldest messages of the lowest priority of the endpoint
+    /// that has most, `RejectNew` lets the senders to that endpoint wait, unacknowledged, until there is room.
+    #[serde(default)]
+    pub on_full: OnFull,
+}
+
+const fn default_time_to_live() -> i32 {
+    7200
+}
+
+impl Default for StoreAndForwardSpec {
+    fn default() -> Self {
+        Self { time_to_live_secs: default_time_to_live(), max_bytes: None, on_full: OnFull::default() }
+    }
+}
+
+/// What gives when there is no more room for messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnFull {
+    /// Old messages are dropped and counted.
+    #[default]
+    DropOldest,
+    /// Senders wait, unacknowledged.
+    RejectNew,
 }
 
 /// How messages are handed to modules.

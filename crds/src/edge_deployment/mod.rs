@@ -17,7 +17,7 @@ pub mod status;
 pub mod upstream;
 pub mod volume;
 
-pub use hub::{DeliverySpec, HubSpec, HubStorage, LogLevel};
+pub use hub::{DeliverySpec, HubSpec, HubStorage, LogLevel, OnFull, StoreAndForwardSpec};
 pub use kubernetes::KubernetesOptions;
 pub use module::{DesiredStatus, EnvVar, EnvVarSource, ImagePullPolicy, ModuleSpec, RestartPolicy};
 pub use registry::{ImagePullSecret, PasswordReference, RegistryCredential};

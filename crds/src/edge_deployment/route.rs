@@ -17,4 +17,16 @@ pub struct RouteSpec {
     #[schemars(length(min = 1, max = 4096))]
     #[x_kube(validation = Rule::new("self.matches('(?i)^[ \\\\t\\\\r\\\\n]*FROM[ \\\\t\\\\r\\\\n]')").message("a route begins with FROM"))]
     pub route: String,
+
+    /// 0 (first) to 9: messages of a more urgent route overtake others on their way to the same endpoint, those that wait already
+    /// included. Routes without a priority come after 9. Of several routes that lead a message to one endpoint the most urgent counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 9))]
+    pub priority: Option<i32>,
+
+    /// Seconds that a message of this route may wait for its endpoint; then it is dropped and counted. 0 or absent: as long as
+    /// `hub.storeAndForward.timeToLiveSecs` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 4_294_967_295_i64))]
+    pub time_to_live_secs: Option<i64>,
 }

@@ -30,6 +30,10 @@ pub const DEFAULT_MAX_CLIENTS: u32 = 1000;
 pub const DEFAULT_DELIVERY_WINDOW: u32 = 100;
 /// Most deliveries in flight to one client that may be configured: what they take in memory is multiplied by the number of clients.
 pub const MAX_DELIVERY_WINDOW: u32 = 1000;
+/// How long messages wait, unless the configuration says otherwise. The value of IoT Edge's own templates.
+pub const DEFAULT_TIME_TO_LIVE_SECS: i32 = 7200;
+/// The time to live of messages that never expire. IoT Edge takes any negative number for it.
+pub const FOR_EVER: i32 = -1;
 /// Lowest rank that a route may name; those without one come after it.
 pub const MAX_ROUTE_PRIORITY: u8 = 9;
 /// The name of the topic that `$edgeAgent` subscribes to; the hub publishes a [`crate::status::HubStatus`] there.
@@ -165,12 +169,35 @@ impl RouteConfiguration {
 }
 
 /// What becomes of messages that wait.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct StoreAndForward {
-    /// Bytes that the journal may take on disk; absent: 80 % of the file system that holds it, measured at start.
+    /// Seconds that a message may wait where its route says nothing else, at least 1; [`FOR_EVER`]: it never expires.
+    pub time_to_live_secs: i32,
+    /// Bytes that the journal may take on disk; absent: 80 % of the file system that holds it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
+    /// What gives when there is no more room.
+    pub on_full: OnFull,
+    /// Bytes of the file system that stay free, whoever fills it; absent: 2 % of it, and no more than 64 MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_free_bytes: Option<u64>,
+}
+
+impl Default for StoreAndForward {
+    fn default() -> Self {
+        Self { time_to_live_secs: DEFAULT_TIME_TO_LIVE_SECS, max_bytes: None, on_full: OnFull::default(), min_free_bytes: None }
+    }
+}
+
+/// What gives when there is no more room for messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnFull {
+    /// The oldest messages of the lowest priority of the endpoint that is most over its part.
+    #[default]
+    DropOldest,
+    /// The senders to that endpoint: they wait, unacknowledged.
+    RejectNew,
 }
 
 /// How messages are handed to clients.

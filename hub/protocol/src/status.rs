@@ -15,8 +15,35 @@ pub struct HubStatus {
     /// Can the hub accept messages? If not, why: a person is needed, and senders wait unacknowledged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_problem: Option<String>,
+    /// Endpoints for which there is no more room, by name; the first [`MAX_FULL_ENDPOINTS`] of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub full_endpoints: Vec<FullEndpoint>,
     /// Changes when the stored sessions were lost: modules whose SDK never subscribes again must then be restarted.
     pub session_epoch: String,
+}
+
+/// Most endpoints that a status names as full. More do not help whoever reads it; metrics have them all.
+pub const MAX_FULL_ENDPOINTS: usize = 20;
+
+/// An endpoint that has used up its room in the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FullEndpoint {
+    /// `module/input`, or `$upstream`.
+    pub endpoint: String,
+    /// Who gives way.
+    pub effect: FullEffect,
+    /// Since when, in seconds of Unix time by the hub's clock.
+    pub since: u64,
+}
+
+/// Who gives way when an endpoint has no more room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum FullEffect {
+    /// Its oldest messages are dropped.
+    Dropping,
+    /// Those who send to it wait, unacknowledged.
+    Refusing,
 }
 
 /// The configuration in force.

@@ -11,15 +11,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use edge_protocol::message::Message;
 use edge_protocol::status::{ConfigurationStatus, HubStatus, UpstreamState, UpstreamStatus};
-use edge_routing::{Endpoint, Selection};
-use edge_store::{Destination, Destinations, Journal};
+use edge_store::{Destinations, Journal};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clients::Clients;
-use crate::configuration::Active;
-use crate::metrics::{DropReason, Metrics, StoreFigures};
+use crate::configuration::{Active, Nowhere};
+use crate::metrics::{DropReason, Metrics};
 use crate::session::Sessions;
+use crate::storage::Told;
+use crate::store_figures::StoreFigures;
 
 /// A running hub.
 pub(crate) struct Hub {
@@ -30,6 +31,8 @@ pub(crate) struct Hub {
     pub(crate) sessions: Sessions,
     pub(crate) clients: Clients,
     pub(crate) metrics: Metrics,
+    /// What `metrics` know of what the journal gave up.
+    told: Told,
     pub(crate) status: watch::Sender<HubStatus>,
     pub(crate) stop: CancellationToken,
     serving: AtomicBool,
@@ -55,6 +58,7 @@ impl Hub {
                 error: None,
             },
             storage_problem: None,
+            full_endpoints: Vec::new(),
             session_epoch,
         };
         Arc::new(Self {
@@ -64,6 +68,7 @@ impl Hub {
             sessions,
             clients: Clients::default(),
             metrics: Metrics::new(),
+            told: Told::default(),
             status: watch::Sender::new(status),
             stop,
             serving: AtomicBool::new(false),
@@ -74,32 +79,25 @@ impl Hub {
     /// this found for the sender's message before.
     pub(crate) fn targets(&self, message: &Message, last: &mut LastTargets) -> Option<Destinations> {
         let active = self.active.load();
-        let selection = active.routes.select(message);
+        let selection = active.targets.select(message);
         let same = last.active.as_ref().is_some_and(|known| Arc::ptr_eq(known, &active))
             && last.selected.iter().copied().eq(selection.iter().map(|selected| selected.index));
         if !same {
             last.active = Some(Arc::clone(&active));
             last.selected = selection.iter().map(|selected| selected.index).collect();
-            (last.destinations, last.missing) = Self::resolve(&active, &selection);
+            last.found = active.targets.resolve(&selection);
         }
-        if last.destinations.is_none() {
-            self.metrics.dropped(last.missing);
-        }
-        last.destinations.clone()
-    }
-
-    fn resolve(active: &Active, selection: &Selection<'_>) -> (Option<Destinations>, DropReason) {
-        let mut missing = DropReason::no_route;
-        let mut targets = Vec::new();
-        for selected in selection.iter() {
-            match &selected.destination.endpoint {
-                Endpoint::Upstream if !active.has_upstream => missing = DropReason::no_upstream,
-                // Nobody could ever read it, and its queue would keep the disk from those who can.
-                Endpoint::Input { module, .. } if !active.modules.contains_key(module) => missing = DropReason::no_module,
-                wanted => targets.extend(active.queues.get(wanted).cloned().map(Destination::new)),
+        match &last.found {
+            Ok(destinations) => Some(destinations.clone()),
+            Err(nowhere) => {
+                self.metrics.dropped(match nowhere {
+                    Nowhere::NoRoute => DropReason::no_route,
+                    Nowhere::NoUpstream => DropReason::no_upstream,
+                    Nowhere::NoModule => DropReason::no_module,
+                });
+                None
             }
         }
-        (Destinations::new(targets).ok(), missing)
     }
 
     /// Changes the status document; subscribers hear of it only if it differs.
@@ -122,14 +120,8 @@ impl Hub {
     pub(crate) fn metrics_text(&self) -> Result<String, std::fmt::Error> {
         let usage = self.journal.usage();
         self.metrics.connected_clients.set(i64::try_from(self.clients.count()).unwrap_or(i64::MAX));
-        self.metrics.text(&StoreFigures {
-            queues: usage.queues.iter().map(|queue| (queue.name(), queue.depth)).collect(),
-            used_bytes: usage.bytes_used,
-            limit_bytes: usage.bytes_max,
-            syncs: usage.syncs,
-            corrupt: usage.corrupt_records,
-            lost: usage.queues.iter().map(|queue| queue.lost).sum(),
-        })
+        self.told.tell(&usage.totals, &self.metrics);
+        self.metrics.text(&StoreFigures { usage, quota: self.journal.quota() })
     }
 }
 
@@ -139,12 +131,11 @@ pub(crate) struct LastTargets {
     active: Option<Arc<Active>>,
     /// Indices of the routes' destinations.
     selected: Vec<usize>,
-    destinations: Option<Destinations>,
-    missing: DropReason,
+    found: Result<Destinations, Nowhere>,
 }
 
 impl Default for LastTargets {
     fn default() -> Self {
-        Self { active: None, selected: Vec::new(), destinations: None, missing: DropReason::no_route }
+        Self { active: None, selected: Vec::new(), found: Err(Nowhere::NoRoute) }
     }
 }

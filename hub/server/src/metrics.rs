@@ -3,7 +3,6 @@
 //! Labels come from closed sets: never a topic, a client id or a text from outside. The one label with names, `endpoint`, is
 //! bounded by the number of queues.
 
-use std::fmt::Write as _;
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::text::encode;
@@ -12,6 +11,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::store_figures::StoreFigures;
 
 /// Why a message was not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -31,6 +32,12 @@ pub(crate) enum DropReason {
     malformed,
     /// It cannot be put into a packet of the destination.
     undeliverable,
+    /// It was older than its route, or the hub, lets messages become. Once for each destination.
+    ttl_expiry,
+    /// It was among the oldest when there was no more room. Once for each destination.
+    store_full,
+    /// It was damaged on disk. Once for each destination.
+    damaged,
 }
 
 /// Where a delivery went.
@@ -199,25 +206,7 @@ impl Metrics {
         let end = "# EOF\n";
         let cut = text.trim_end().strip_suffix(end.trim_end()).map_or(text.len(), str::len);
         text.truncate(cut);
-        writeln!(text, "# HELP edgehub_queue_length Messages accepted and not yet acknowledged by their destination.")?;
-        writeln!(text, "# TYPE edgehub_queue_length gauge")?;
-        for (endpoint, length) in &store.queues {
-            let endpoint = endpoint.replace(['\\', '"', '\n'], "_");
-            writeln!(text, "edgehub_queue_length{{endpoint=\"{endpoint}\"}} {length}")?;
-        }
-        for (name, help, value) in [
-            ("journal_used_bytes", "Bytes of the journal that hold undelivered messages.", store.used_bytes),
-            ("journal_limit_bytes", "Bytes that the journal may take; senders wait beyond.", store.limit_bytes),
-            ("journal_syncs", "Synchronisations of the journal with the disk since the start.", store.syncs),
-            (
-                "journal_lost_records",
-                "Records that were damaged on disk and could not be delivered, since the start.",
-                store.lost,
-            ),
-            ("journal_corrupt_records", "Damaged records skipped since the start.", store.corrupt),
-        ] {
-            writeln!(text, "# HELP edgehub_{name} {help}\n# TYPE edgehub_{name} gauge\nedgehub_{name} {value}")?;
-        }
+        store.write(&mut text)?;
         text.push_str(end);
         Ok(text)
     }
@@ -229,13 +218,70 @@ impl Default for Metrics {
     }
 }
 
-/// The store's figures, taken when somebody asks.
-#[derive(Debug, Default)]
-pub(crate) struct StoreFigures {
-    pub(crate) queues: Vec<(String, u64)>,
-    pub(crate) used_bytes: u64,
-    pub(crate) limit_bytes: u64,
-    pub(crate) syncs: u64,
-    pub(crate) corrupt: u64,
-    pub(crate) lost: u64,
+#[cfg(test)]
+mod tests {
+    use edge_store::{Counts, EndpointUsage, OnFull, Priority, QueueUsage, Quota, Usage};
+
+    use super::*;
+
+    /// Every kind of metric once.
+    fn text() -> String {
+        let metrics = Metrics::new();
+        metrics.sent(Destination::input, 1);
+        metrics.dropped(DropReason::no_route);
+        metrics.connect_failed(ConnectFailure::tls);
+        metrics.disconnected(EndReason::closed);
+        let endpoint: edge_store::QueueName = "filter/in".parse().unwrap();
+        let queue = |priority, depth| QueueUsage {
+            endpoint: endpoint.clone(),
+            priority,
+            depth,
+            bytes: 7,
+            lost: 0,
+            counts: Counts::default(),
+        };
+        let usage = Usage {
+            bytes_used: 1,
+            bytes_max: 2,
+            bytes_on_disk: 3,
+            segments: 4,
+            corrupt_records: 5,
+            syncs: 6,
+            moved_bytes: 7,
+            queues: vec![queue(Priority::new(0).unwrap(), 8), queue(Priority::DEFAULT, 9)],
+            endpoints: vec![EndpointUsage { endpoint: endpoint.clone(), bytes: 10, part_bytes: 11, refusing: false }],
+            totals: Counts::default(),
+        };
+        let quota = Quota { max_bytes: 12, on_full: OnFull::RejectNew, min_free_bytes: 13 };
+        metrics.text(&StoreFigures { usage, quota }).unwrap()
+    }
+
+    #[test]
+    fn the_reference_has_every_metric_and_no_other() {
+        let reference = include_str!("../../../docs/reference/metrics.md");
+        let listed: std::collections::BTreeSet<_> = reference
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `edgehub_")?.split_once('`'))
+            .map(|(name, _)| name)
+            .collect();
+        let text = text();
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let printed: std::collections::BTreeSet<_> =
+            lines.filter_map(|line| line.strip_prefix("edgehub_")?.split(['{', ' ']).next()).collect();
+        assert_eq!(printed, listed);
+    }
+
+    #[test]
+    fn queues_are_told_apart_by_endpoint_and_priority_and_the_end_is_at_the_end() {
+        let text = text();
+        for line in [
+            "edgehub_queue_length{endpoint=\"filter/in\",priority=\"0\"} 8",
+            "edgehub_queue_length{endpoint=\"filter/in\",priority=\"2000000000\"} 9",
+            "edgehub_journal_on_full{policy=\"RejectNew\"} 1",
+            "edgehub_journal_limit_bytes 12",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
+        }
+        assert!(text.ends_with("# EOF\n") && text.matches("# EOF").count() == 1);
+    }
 }

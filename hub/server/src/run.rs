@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use edge_protocol::identity::Identity;
-use edge_routing::Endpoint;
-use edge_store::{Journal, JournalOptions, OnFull, OpenError, Opening, Problem, StateError, StateStore};
+use edge_store::{Journal, JournalOptions, OpenError, Opening, Quota, StateError, StateStore};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -17,13 +16,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::configuration::tls::{Certificate, Reloadable};
 use crate::configuration::watch::{Fingerprint, POLL_INTERVAL};
-use crate::configuration::{self, Addresses, Loaded, MqttUplink};
+use crate::configuration::{self, Active, Addresses, Loaded, MqttUplink};
 use crate::delivery::chain;
 use crate::hub::Hub;
 use crate::listener::{BindError, bind};
-use crate::metrics::DropReason;
 use crate::session::Sessions;
-use crate::{http, mqtt, uplink};
+use crate::{http, mqtt, storage, uplink};
 
 /// What clients get to finish after SIGTERM. Well inside the pod's grace period of 30 s.
 pub const DRAIN_BUDGET: Duration = Duration::from_secs(20);
@@ -87,7 +85,7 @@ pub async fn start(options: &Options, stop: CancellationToken) -> Result<Running
     let loaded = configuration::load(&options.config)
         .map_err(|source| StartError::Configuration { directory: options.config.clone(), source })?;
     let Loaded { active, certificate, uplink: wanted, addresses } = loaded;
-    let (journal, state, epoch) = open_store(&options.data, active.max_journal_bytes)?;
+    let (journal, state, epoch) = open_store(&options.data, &active)?;
     let hub = Hub::new(active, journal, Sessions::new(state.clone()), epoch, stop);
     let clients = TaskTracker::new();
     let mut tasks = Vec::new();
@@ -108,10 +106,11 @@ pub async fn start(options: &Options, stop: CancellationToken) -> Result<Running
     }
     let (uplinks, wanted) = watch::channel(wanted);
     tasks.push(tokio::spawn(uplink::run(Arc::clone(&hub), wanted)));
-    tasks.push(tokio::spawn(report_storage(Arc::clone(&hub))));
+    tasks.push(tokio::spawn(storage::report(Arc::clone(&hub))));
     let follower = Follower {
         hub: Arc::clone(&hub),
         directory: options.config.clone(),
+        data: options.data.clone(),
         certificate: certificate.zip(reloadable),
         uplinks,
         addresses,
@@ -152,15 +151,15 @@ async fn bind_if(
     Ok((Some(listener.local_addr().unwrap_or(address)), Some(listener)))
 }
 
-fn open_store(data: &Path, max_bytes: Option<u64>) -> Result<(Journal, StateStore, String), StartError> {
+fn open_store(data: &Path, active: &Active) -> Result<(Journal, StateStore, String), StartError> {
     let failed = |source| StartError::Data { directory: data.to_owned(), source };
     std::fs::create_dir_all(data).map_err(failed)?;
-    let max_bytes = match max_bytes {
-        Some(bytes) => bytes,
-        None => four_fifths_of_the_file_system(data).map_err(failed)?,
-    };
-    let (journal, recovery) = Journal::open(&data.join("journal"), options(max_bytes))?;
-    tracing::info!(?recovery, max_bytes, "the journal is open");
+    let quota = storage::quota(active, data).map_err(failed)?;
+    let Quota { max_bytes, on_full, min_free_bytes } = quota;
+    let options = JournalOptions { max_bytes, on_full, min_free_bytes, ..JournalOptions::default() };
+    let (journal, recovery) = Journal::open(&data.join("journal"), options)?;
+    journal.set_endpoints(&active.targets.endpoints());
+    tracing::info!(?recovery, ?quota, "the journal is open");
     let (state, opening) = StateStore::open(&data.join("state.redb"))?;
     if let Opening::Replaced { damaged, reason } = &opening {
         tracing::error!(damaged = %damaged.display(), reason, "the state store was damaged: sessions are lost, modules must subscribe again");
@@ -169,44 +168,11 @@ fn open_store(data: &Path, max_bytes: Option<u64>) -> Result<(Journal, StateStor
     Ok((journal, state, epoch))
 }
 
-fn options(max_bytes: u64) -> JournalOptions {
-    JournalOptions { max_bytes, on_full: OnFull::RejectNew, ..JournalOptions::default() }
-}
-
-/// The rest stays free for the file system's own needs and the state store.
-fn four_fifths_of_the_file_system(directory: &Path) -> io::Result<u64> {
-    let figures = rustix::fs::statvfs(directory)?;
-    Ok(figures.f_blocks.saturating_mul(figures.f_frsize) / 5 * 4)
-}
-
-async fn report_storage(hub: Arc<Hub>) {
-    let mut problem = hub.journal.problem();
-    loop {
-        let text = problem.borrow_and_update().as_ref().map(describe);
-        if let Some(text) = &text {
-            tracing::error!(problem = text, "messages are not accepted");
-        }
-        hub.set_status(|status| status.storage_problem = text);
-        tokio::select! {
-            () = hub.stop.cancelled() => return,
-            changed = problem.changed() => if changed.is_err() { return },
-        }
-    }
-}
-
-fn describe(problem: &Problem) -> String {
-    match problem {
-        Problem::Full => "the journal is full: senders wait until messages are delivered; look for an input that nobody reads or an upstream that is not reached, or enlarge the volume and restart the hub".to_owned(),
-        Problem::EndpointFull { endpoint } => format!("the journal is full of messages for {endpoint}: senders to it wait until some are delivered; look at whether anybody reads them, or enlarge the volume and restart the hub"),
-        Problem::DiskFull => "the volume of the journal has no space left: senders wait until there is some".to_owned(),
-        Problem::Disk { detail } => format!("the disk of the journal fails: {detail}"),
-    }
-}
-
 /// Follows the configuration directory.
 struct Follower {
     hub: Arc<Hub>,
     directory: PathBuf,
+    data: PathBuf,
     certificate: Option<(Certificate, Arc<Reloadable>)>,
     uplinks: watch::Sender<Option<MqttUplink>>,
     addresses: Addresses,
@@ -222,7 +188,7 @@ impl Follower {
                 () = self.hub.stop.cancelled() => return,
                 _ = interval.tick() => {}
             }
-            retire_orphans(&self.hub);
+            storage::retire_orphans(&self.hub);
             if self.orphans {
                 self.orphans = false;
                 self.forget_sessions().await;
@@ -260,6 +226,7 @@ impl Follower {
             *old = new;
             tracing::info!("a new certificate is in use for new connections");
         }
+        self.make_room(&active);
         let previous = self.hub.active.load_full();
         let version = active.version.clone();
         self.hub.active.store(Arc::new(active));
@@ -288,6 +255,25 @@ impl Follower {
         tracing::info!(version, "a new configuration is in force");
     }
 
+    /// Gives the journal the room that the configuration says, and each endpoint its part of it.
+    fn make_room(&self, active: &Active) {
+        self.hub.journal.set_endpoints(&active.targets.endpoints());
+        let quota = match storage::quota(active, &self.data) {
+            Ok(quota) => quota,
+            Err(error) => {
+                tracing::error!(%error, "the volume cannot be measured; the journal keeps the room that it has");
+                return;
+            }
+        };
+        if quota == self.hub.journal.quota() {
+            return;
+        }
+        match self.hub.journal.set_quota(quota) {
+            Ok(()) => tracing::info!(?quota, "the journal has another quota"),
+            Err(error) => tracing::error!(%error, "the journal keeps the room that it has"),
+        }
+    }
+
     fn refuse(&self, error: &configuration::Error) {
         let reason = chain(error);
         tracing::error!(reason, "a configuration was refused; the old one stays in force");
@@ -298,30 +284,5 @@ impl Follower {
             status.configuration.code = 400;
             status.configuration.description = reason;
         });
-    }
-}
-
-/// Drops the queues that nobody can ever read, and that would keep the disk from others: of modules that are no longer deployed,
-/// of names that are none of ours (their own were damaged on disk), and, while the journal is full, of an upstream that was removed.
-fn retire_orphans(hub: &Hub) {
-    let active = hub.active.load();
-    let is_full = matches!(*hub.journal.problem().borrow(), Some(Problem::Full | Problem::EndpointFull { .. }));
-    for queue in hub.journal.queues() {
-        let (orphan, reason) = match Endpoint::from_queue_name(queue.endpoint.as_str()) {
-            Ok(Endpoint::Input { module, .. }) => (!active.modules.contains_key(&module), DropReason::endpoint_removed),
-            Ok(Endpoint::Upstream) => (!active.has_upstream && is_full, DropReason::endpoint_removed),
-            Err(_) => (true, DropReason::corrupt),
-        };
-        if !orphan {
-            continue;
-        }
-        match hub.journal.retire(&queue.endpoint) {
-            Ok(count) => {
-                tracing::warn!(queue = %queue.endpoint, count, "messages were dropped: nobody can ever read them");
-                hub.metrics.dropped_many(reason, count);
-            }
-            // The next look will find it again.
-            Err(error) => tracing::debug!(queue = %queue.endpoint, %error, "a queue cannot be retired yet"),
-        }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use edge_crds::edge_deployment::OnFull as WhenFull;
 use edge_crds::labels::Component;
 use edge_protocol::configuration::{
     DEFAULT_DELIVERY_WINDOW, Delivery, HUB_FILE, HubConfiguration, Identities, Limits, Listeners, ModuleIdentity, MqttUpstream,
-    PlainListener, StoreAndForward, TlsListener, Upstream,
+    OnFull, PlainListener, StoreAndForward, TlsListener, Upstream,
 };
 use edge_protocol::identity::ModuleName;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -53,7 +54,7 @@ pub(super) fn hub_json(valid: &ValidDeployment, material: &Material, settings: &
             }
         }),
         routes: valid.routes.clone(),
-        store_and_forward: StoreAndForward { max_bytes: journal_bytes(valid) },
+        store_and_forward: store_and_forward(valid),
         delivery: Delivery { window: u32::try_from(valid.hub.delivery.window).unwrap_or(DEFAULT_DELIVERY_WINDOW) },
         limits: Limits { max_clients: u32::try_from(valid.hub.max_clients).unwrap_or(1) },
     };
@@ -62,9 +63,26 @@ pub(super) fn hub_json(valid: &ValidDeployment, material: &Material, settings: &
     (serde_json::to_string_pretty(&configuration).unwrap_or_default(), configuration.version)
 }
 
+/// What becomes of messages that wait. How much stays free on the volume is left to the hub, which can measure it.
+fn store_and_forward(valid: &ValidDeployment) -> StoreAndForward {
+    let wanted = &valid.hub.store_and_forward;
+    StoreAndForward {
+        time_to_live_secs: wanted.time_to_live_secs,
+        max_bytes: journal_bytes(valid),
+        on_full: match wanted.on_full {
+            WhenFull::DropOldest => OnFull::DropOldest,
+            WhenFull::RejectNew => OnFull::RejectNew,
+        },
+        min_free_bytes: None,
+    }
+}
+
 /// The hub's share of its volume. Some storage ignores the size of a claim, so the hub must keep to it by itself; of a claim that
 /// somebody else made the size is not known, and the hub measures.
 fn journal_bytes(valid: &ValidDeployment) -> Option<u64> {
+    if let Some(wanted) = &valid.hub.store_and_forward.max_bytes {
+        return claim_size::bytes(&wanted.0).and_then(|bytes| u64::try_from(bytes).ok());
+    }
     let storage = &valid.hub.storage;
     let size = storage.existing_claim.is_none().then(|| claim_size::bytes(&storage.size().0)).flatten()?;
     u64::try_from(size / 100 * JOURNAL_PERCENT).ok()

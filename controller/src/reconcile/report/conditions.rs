@@ -1,7 +1,7 @@
 //! The findings that become conditions. Pure.
 
 use edge_crds::condition::{ConditionType, Finding, Verdict, reason};
-use edge_protocol::status::{HubStatus, UpstreamState};
+use edge_protocol::status::{FullEffect, HubStatus, UpstreamState};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -10,7 +10,7 @@ use kube::ResourceExt;
 use super::modules::{PROGRESS_DEADLINE, Seen, Standing};
 use crate::hub_link::HubReport;
 
-/// Most modules that one message names.
+/// Most modules or endpoints that one message names.
 const MAX_NAMED: usize = 10;
 
 /// What is known of the hub.
@@ -86,6 +86,34 @@ pub fn hub(view: HubView<'_>, before: &[Condition], now: Timestamp) -> Judgement
         Some(problem) => judgement(false, reason::STORAGE_PROBLEM, format!("the hub cannot store messages: {problem}")).stalled(),
         None => judgement(true, reason::HUB_READY, "the hub serves".to_owned()),
     }
+}
+
+/// Has the hub no more room for some endpoint? It does what it was told to do then, so this makes nothing else False.
+pub fn storage_pressure(view: HubView<'_>, before: &[Condition]) -> Option<Finding> {
+    let finding = |reason, message: String| Some(Finding::new(ConditionType::StoragePressure, true, reason, message));
+    let Some(status) = view.status() else {
+        // A link that is down does not make room.
+        let known = before.iter().find(|condition| condition.type_ == ConditionType::StoragePressure.as_str())?;
+        let reasons = [reason::MESSAGES_DROPPED, reason::SENDERS_WAIT];
+        return finding(reasons.into_iter().find(|reason| *reason == known.reason)?, known.message.clone());
+    };
+    let worst = status.full_endpoints.iter().map(|full| full.effect).min()?;
+    let said = status.full_endpoints.iter().map(|full| {
+        let effect = match full.effect {
+            FullEffect::Dropping => "its oldest messages are dropped",
+            FullEffect::Refusing => "its senders wait",
+        };
+        let since = i64::try_from(full.since).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+        (full.endpoint.as_str(), since.map_or_else(|| effect.to_owned(), |since| format!("{effect} since {since}")))
+    });
+    let said: Vec<_> = said.collect();
+    let said = named(said.iter().map(|(endpoint, effect)| (*endpoint, effect.as_str())));
+    let cure = "see that somebody reads there, or give hub.storeAndForward.maxBytes and the volume more room";
+    let reason = match worst {
+        FullEffect::Dropping => reason::MESSAGES_DROPPED,
+        FullEffect::Refusing => reason::SENDERS_WAIT,
+    };
+    finding(reason, format!("the hub has no more room for messages to {said}: {cure}"))
 }
 
 /// Since when the hub has no pod, as far as is known. One that ran for months and is made anew is not late for that.
@@ -237,8 +265,8 @@ pub fn modules(seen: &[Seen]) -> Judgement {
 }
 
 /// `filter: its image is being pulled; sensor: …`
-fn named<'n>(modules: impl Iterator<Item = (&'n str, &'n str)>) -> String {
-    let all: Vec<_> = modules.map(|(name, message)| format!("{name}: {message}")).collect();
+fn named<'n>(things: impl Iterator<Item = (&'n str, &'n str)>) -> String {
+    let all: Vec<_> = things.map(|(name, message)| format!("{name}: {message}")).collect();
     let shown = all.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>().join("; ");
     match all.len().saturating_sub(MAX_NAMED) {
         0 => shown,

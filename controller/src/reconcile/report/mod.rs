@@ -98,6 +98,7 @@ pub fn applied(edge: &EdgeDeployment, findings: Findings<'_>, now: Timestamp) ->
     let mut findings =
         vec![ready, hub_judged.finding, modules_judged.finding, routes_judged.finding.clone(), upstream_judged.finding];
     findings.extend(stalled);
+    findings.extend(conditions::storage_pressure(hub, &before.conditions));
     findings.extend(reconciling);
     let routes = routes(edge, &routes_judged, &valid.route_remarks);
     let deployment = judged(edge, code, &description, Some(valid.generation));

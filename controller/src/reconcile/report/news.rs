@@ -25,12 +25,28 @@ pub fn between(before: &EdgeDeploymentStatus, after: &EdgeDeploymentStatus) -> V
     {
         news.push(News::warning("HubNotReady", "ObserveHub", sentence(&hub.message)));
     }
+    storage(before, after, &mut news);
     upstream(before, after, &mut news);
     for module in &after.modules {
         let old = before.modules.iter().find(|old| old.name == module.name);
         of_module(old, module, &mut news);
     }
     news
+}
+
+/// Once when room runs out and once when there is some again; which endpoints it is may change in between.
+fn storage(before: &EdgeDeploymentStatus, after: &EdgeDeploymentStatus, news: &mut Vec<News>) {
+    let kind = ConditionType::StoragePressure;
+    match (condition(before, kind), condition(after, kind)) {
+        (old, Some(new)) if old.is_none_or(|old| old.reason != new.reason) => {
+            news.push(News::warning(word(&new.reason), "ObserveHub", sentence(&new.message)));
+        }
+        (Some(_), None) => {
+            let message = "The hub has room again: no message is dropped, and no sender waits, for want of it.".to_owned();
+            news.push(News::normal("StorageRelieved", "ObserveHub", message));
+        }
+        _ => {}
+    }
 }
 
 fn upstream(before: &EdgeDeploymentStatus, after: &EdgeDeploymentStatus, news: &mut Vec<News>) {
@@ -116,6 +132,16 @@ mod tests {
         assert_eq!((told[0].reason, told[0].note.as_str()), ("InvalidRoute", "Route a: no sink."));
         assert_eq!(between(&bad("route a: no sink"), &bad("route a: no sink")), []);
         assert_eq!(between(&bad("route a: no sink"), &bad("route b: no sink")).len(), 1);
+    }
+
+    #[test]
+    fn room_that_ran_out_is_told_once_and_once_when_there_is_some_again() {
+        let full = |message| status(&[Finding::new(ConditionType::StoragePressure, true, reason::MESSAGES_DROPPED, message)]);
+        let told = between(&status(&[]), &full("no room for a"));
+        assert_eq!((told.len(), told[0].reason), (1, "MessagesDropped"));
+        assert_eq!(between(&full("no room for a"), &full("no room for a and b")), []);
+        let told = between(&full("no room for a"), &status(&[]));
+        assert_eq!((told.len(), told[0].reason), (1, "StorageRelieved"));
     }
 
     #[test]

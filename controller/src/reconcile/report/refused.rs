@@ -25,6 +25,7 @@ pub fn kept(edge: &EdgeDeployment, rejection: &Rejection, findings: Findings<'_>
     let wake_at = seen.iter().filter_map(|seen| seen.wake_at).chain(hub_judged.wake_at).min();
     let mut conditions = refusal(rejection);
     conditions.extend([hub_judged.finding, conditions::modules(&seen).finding, upstream_judged.finding]);
+    conditions.extend(conditions::storage_pressure(hub, &before.conditions));
     let described = std::iter::once(rejection.to_string())
         .chain(std::iter::once(format!("generation {} stays in force", valid.generation)))
         .chain(progress.map(str::to_owned))
@@ -56,6 +57,7 @@ pub fn rejected(
     if hub.report.is_some() {
         findings.push(upstream_judged.finding);
     }
+    findings.extend(conditions::storage_pressure(hub, &before.conditions));
     if !seen.is_empty() {
         findings.push(conditions::modules(&seen).finding);
     }

@@ -1,7 +1,7 @@
 //! The conditions of a deployment, from its parts.
 
 use edge_crds::condition::{ConditionType, Verdict};
-use edge_protocol::status::{ConfigurationStatus, HubStatus, UpstreamState, UpstreamStatus};
+use edge_protocol::status::{ConfigurationStatus, FullEffect, FullEndpoint, HubStatus, UpstreamState, UpstreamStatus};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -29,6 +29,7 @@ fn says(in_force: &str, offered: &str, code: u16, upstream: UpstreamState) -> Hu
         },
         upstream: UpstreamStatus { state: upstream, error: Some("connection refused".into()) },
         storage_problem: None,
+        full_endpoints: Vec::new(),
         session_epoch: "1".into(),
     };
     HubReport { status: Some(status), problem: None }
@@ -92,6 +93,26 @@ fn a_hub_that_cannot_store_is_not_available_and_needs_a_person() {
     );
     let not_ready = hub_pod("False");
     assert_eq!(conditions::hub(view(&not_ready, None), &[], now()).finding.reason, "HubNotReady");
+}
+
+#[test]
+fn an_endpoint_without_room_is_told_with_its_name_and_time_and_a_cure() {
+    let pod = hub_pod("True");
+    let mut report = says("new", "new", 200, UpstreamState::Connected);
+    assert_eq!(conditions::storage_pressure(view(&pod, Some(&report)), &[]), None);
+    let full = |endpoint: &str, effect| FullEndpoint { endpoint: endpoint.into(), effect, since: 1_777_636_800 };
+    report.status.as_mut().unwrap().full_endpoints =
+        vec![full("filter/in", FullEffect::Refusing), full("$upstream", FullEffect::Dropping)];
+    let finding = conditions::storage_pressure(view(&pod, Some(&report)), &[]).unwrap();
+    assert_eq!((finding.verdict, finding.reason), (Verdict::True, "MessagesDropped"));
+    for part in ["filter/in: its senders wait since 2026-05-01T12:00:00Z", "$upstream: its oldest", "storeAndForward.maxBytes"] {
+        assert!(finding.message.contains(part), "{part} is not in {}", finding.message);
+    }
+    assert!(conditions::hub(view(&pod, Some(&report)), &[], now()).holds(), "it does what it was told to do");
+    // A link that breaks does not make room; a hub that says so does.
+    let before = edge_crds::condition::update(&[], std::slice::from_ref(&finding), 1, &Time(now()));
+    assert_eq!(conditions::storage_pressure(view(&pod, Some(&HubReport::default())), &before), Some(finding));
+    assert_eq!(conditions::storage_pressure(view(&pod, Some(&says("new", "new", 200, UpstreamState::None))), &before), None);
 }
 
 /// Rows: the hub's pod, with its moments relative to now in seconds; is a person called?

@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
-use edge_protocol::configuration::SymmetricKey;
+use edge_protocol::configuration::{OnFull, SymmetricKey};
 use edge_protocol::identity::{DeviceId, ModuleName};
-use edge_routing::{Endpoint, RouteTable};
-use edge_store::QueueName;
+
+use super::targets::Targets;
 
 /// Keys that prove one identity, the primary one first.
 #[derive(PartialEq, Eq)]
@@ -25,13 +25,15 @@ pub struct Active {
     /// Who may connect.
     pub modules: HashMap<ModuleName, Keys>,
     /// Where messages go.
-    pub routes: RouteTable,
-    /// The queue of each endpoint of the routes, named once instead of per message.
-    pub queues: HashMap<Endpoint, QueueName>,
+    pub targets: Targets,
     /// Clients connected at once.
     pub max_clients: u32,
     /// Messages in flight to one client.
     pub delivery_window: usize,
-    /// Bytes for the journal; read at start.
+    /// Bytes for the journal; absent: most of the file system that holds it.
     pub max_journal_bytes: Option<u64>,
+    /// What gives when the journal has no more room.
+    pub on_full: OnFull,
+    /// Bytes that stay free on the journal's file system; absent: a little of it.
+    pub min_free_bytes: Option<u64>,
 }

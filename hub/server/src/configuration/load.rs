@@ -3,21 +3,24 @@
 //! A projected volume of Kubernetes swaps its `..data` link; everything is read below the link's target, so files of two
 //! generations never mix. In a plain directory a file written meanwhile is seen as the next change.
 
+use std::collections::HashMap;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use edge_mqtt::Endpoint;
 use edge_protocol::configuration::{
-    HUB_FILE, HubConfiguration, IDENTITIES_FILE, Identities, MAX_DELIVERY_WINDOW, MAX_FILE_BYTES, MAX_IDENTITIES, MAX_ROUTES,
-    MqttUpstream,
+    FOR_EVER, HUB_FILE, HubConfiguration, IDENTITIES_FILE, Identities, MAX_DELIVERY_WINDOW, MAX_FILE_BYTES, MAX_IDENTITIES,
+    MAX_ROUTES, MqttUpstream,
 };
 use edge_routing::{RouteError, RouteTable};
 use edge_store::JournalOptions;
 
 use super::active::{Active, Keys};
+use super::targets::Targets;
 use super::tls::{self, TlsFilesError};
 use super::upstream::MqttUplink;
 
@@ -109,7 +112,9 @@ pub fn load(directory: &Path) -> Result<Loaded, Error> {
     let hub: HubConfiguration = parse(&root, HUB_FILE)?;
     let identities: Identities = parse(&root, IDENTITIES_FILE)?;
     check_bounds(&hub, &identities)?;
-    let routes = RouteTable::compile(&hub.routes).map_err(|routes| Error::Routes { routes })?;
+    // Checked: what is not a number of seconds is FOR_EVER.
+    let time_to_live = u64::try_from(hub.store_and_forward.time_to_live_secs).ok().map(Duration::from_secs);
+    let routes = RouteTable::compile_with_default(&hub.routes, time_to_live).map_err(|routes| Error::Routes { routes })?;
     let uplink = hub.upstream.as_ref().map(|upstream| uplink(&root, &hub, &upstream.mqtt)).transpose()?;
     let certificate = match &hub.listeners.mqtt {
         Some(listener) => Some(tls::Certificate::from_pem(
@@ -123,19 +128,20 @@ pub fn load(directory: &Path) -> Result<Loaded, Error> {
         let secondary = module.secondary_key.into_iter();
         (module.module_id, Keys(std::iter::once(module.primary_key).chain(secondary).collect()))
     });
-    let queues = routes.endpoints().iter().filter_map(|endpoint| Some((endpoint.clone(), endpoint.queue_name().parse().ok()?)));
-    let queues = queues.collect();
+    let modules: HashMap<_, _> = keys.collect();
+    let targets = Targets::new(routes, |module| modules.contains_key(module), uplink.is_some(), time_to_live);
     let active = Active {
         version: hub.version,
         device: hub.device_id,
         token_hosts: hub.gateway_hostnames.into_iter().chain(hub.iot_hub_hostname).collect(),
         has_upstream: uplink.is_some(),
-        modules: keys.collect(),
-        routes,
-        queues,
+        modules,
+        targets,
         max_clients: hub.limits.max_clients,
         delivery_window: hub.delivery.window as usize,
         max_journal_bytes: hub.store_and_forward.max_bytes,
+        on_full: hub.store_and_forward.on_full,
+        min_free_bytes: hub.store_and_forward.min_free_bytes,
     };
     Ok(Loaded { active, certificate, uplink, addresses })
 }
@@ -182,9 +188,10 @@ fn check_bounds(hub: &HubConfiguration, identities: &Identities) -> Result<(), E
     if hub.version.len() > 128 {
         return refuse("version", "longer than 128 bytes".to_owned());
     }
-    // Whoever asks for an order or an end that messages would not get must hear of it.
-    if let Some(route) = hub.routes.iter().find(|route| route.priority.is_some() || route.time_to_live_secs.is_some()) {
-        return refuse("routes", format!("{}: priority and timeToLiveSecs are not available in this version", route.name));
+    let seconds = hub.store_and_forward.time_to_live_secs;
+    if seconds != FOR_EVER && seconds < 1 {
+        let problem = format!("{seconds} is neither a number of seconds from 1 nor {FOR_EVER}, which keeps messages for ever");
+        return refuse("storeAndForward.timeToLiveSecs", problem);
     }
     if hub.store_and_forward.max_bytes.is_some_and(|bytes| bytes < JournalOptions::MIN_BYTES) {
         return refuse("storeAndForward.maxBytes", format!("at least {} bytes are needed", JournalOptions::MIN_BYTES));

@@ -5,10 +5,12 @@
 
 mod active;
 mod load;
+mod targets;
 pub(crate) mod tls;
 mod upstream;
 pub(crate) mod watch;
 
 pub use active::{Active, Keys};
 pub use load::{Addresses, Error, Loaded, load, offered_version};
+pub use targets::{Nowhere, Targets};
 pub use upstream::MqttUplink;

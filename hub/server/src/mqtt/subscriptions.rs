@@ -111,7 +111,7 @@ impl Deliveries {
         let Some(module) = &self.identity.module else { return HashMap::new() };
         let active = self.hub.active.load();
         let former = self.hub.journal.queues().into_iter().filter(|queue| queue.depth > 0).map(|queue| queue.endpoint);
-        let queues = active.queues.values().cloned().chain(former);
+        let queues = active.targets.endpoints().into_iter().chain(former);
         let mine = queues.filter_map(|queue| match Endpoint::from_queue_name(queue.as_str()) {
             Ok(Endpoint::Input { module: to, input }) if to == *module => Some((queue, input)),
             _ => None,
