@@ -13,7 +13,8 @@ pub struct RouteSpec {
         .message("a route name is 1 to 128 of letters, digits, - and _"))]
     pub name: String,
 
-    /// `FROM <source> INTO <sink>`, for example `FROM /messages/modules/filter/outputs/alert INTO $upstream`.
+    /// `FROM <source> [WHERE <condition>] INTO <sink>`, for example
+    /// `FROM /messages/modules/filter/outputs/* WHERE level = 'high' INTO $upstream`.
     #[schemars(length(min = 1, max = 4096))]
     #[x_kube(validation = Rule::new("self.matches('(?i)^[ \\\\t\\\\r\\\\n]*FROM[ \\\\t\\\\r\\\\n]')").message("a route begins with FROM"))]
     pub route: String,

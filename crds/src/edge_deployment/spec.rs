@@ -69,7 +69,7 @@ pub struct EdgeDeploymentSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub modules: Vec<ModuleSpec>,
 
-    /// The routes. Every route that a message matches gets its own copy.
+    /// The routes. A message goes once to each endpoint that a route which takes it leads to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
