@@ -39,7 +39,9 @@ async fn received(hub: &TestHub, count: usize) -> Vec<String> {
     let mut filter = hub.subscriber("filter").await;
     let mut bodies = Vec::new();
     for _ in 0..count {
-        bodies.push(String::from_utf8(take(&mut filter).await.payload.to_vec()).unwrap());
+        let message = take(&mut filter).await;
+        assert!(!message.dup, "sent for the first time, in whatever order");
+        bodies.push(String::from_utf8(message.payload.to_vec()).unwrap());
     }
     bodies
 }
