@@ -1,5 +1,6 @@
 //! The areas that can be checked, one file per group.
 
+mod checkpoint;
 mod condition;
 mod message;
 mod path;
@@ -17,10 +18,6 @@ pub(crate) struct Area {
     pub(crate) name: &'static str,
     pub(crate) check: Check,
 }
-
-/// Areas of parts that exist, for which the libraries have nothing yet that could be asked: which offsets of a queue are settled is
-/// decided inside the journal's reader.
-pub(crate) const WITHOUT_CHECK: &[&str] = &["checkpoint_admit", "checkpoint_commit", "checkpoint_commit_remaining"];
 
 const AREAS: &[Area] = &[
     Area { name: "condition_eval", check: condition::evaluates },
@@ -44,6 +41,9 @@ const AREAS: &[Area] = &[
     Area { name: "endpoint_create", check: routing::endpoint },
     Area { name: "evaluate_routes", check: routing::routes },
     Area { name: "routing_scenario", check: routing::scenario },
+    Area { name: "checkpoint_admit", check: checkpoint::admits },
+    Area { name: "checkpoint_commit", check: checkpoint::commits },
+    Area { name: "checkpoint_commit_remaining", check: checkpoint::remain },
 ];
 
 /// The areas whose names begin with one of the prefixes; without prefixes, all. A prefix that fits none is the error.
