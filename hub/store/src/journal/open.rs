@@ -123,6 +123,8 @@ pub(crate) fn open(
     let mut may_write_on = true;
     let replayed = loop {
         let Some(at) = newest_log(&segments) else { break None };
+        // Its seal may have reached the disk without the records that were written with it.
+        segments[at].seal = None;
         let newest = &segments[at];
         let path = path_of(newest.slot);
         let replayed = replay::replay(&segments, bound, &mut ledger).map_err(fail("read", &path))?;
@@ -153,19 +155,17 @@ pub(crate) fn open(
         newest.file.sync_data().map_err(fail("sync", &path_of(newest.slot)))?;
         let fits = newest.header.file_bytes == limits.segment_bytes && u64::from(newest.header.records_at) == limits.records_at;
         may_write_on &= replayed.ending != Ending::CutBeforeMore && fits;
-        if newest.seal.is_none() {
-            let found = Tail {
-                slot: newest.slot,
-                file: Arc::clone(&newest.file),
-                generation: newest.header.generation,
-                seed: newest.header.seed(),
-                first_offset: newest.header.first_offset,
-                position: replayed.end_position,
-                published: true,
-                spans: replayed.holds.get(&newest.header.generation).cloned().unwrap_or_default(),
-            };
-            *(if may_write_on { &mut tail } else { &mut abandoned }) = Some(found);
-        }
+        let found = Tail {
+            slot: newest.slot,
+            file: Arc::clone(&newest.file),
+            generation: newest.header.generation,
+            seed: newest.header.seed(),
+            first_offset: newest.header.first_offset,
+            position: replayed.end_position,
+            published: true,
+            spans: replayed.holds.get(&newest.header.generation).cloned().unwrap_or_default(),
+        };
+        *(if may_write_on { &mut tail } else { &mut abandoned }) = Some(found);
         replay::take_stock(&segments, &replayed, &mut ledger).map_err(fail("read", directory))?;
     }
     ledger.next_generation = next_generation;

@@ -65,6 +65,10 @@ struct State {
     free_bytes: Option<u64>,
     /// Syncs do nothing, as if they had been forgotten in the code under test.
     syncs_lie: bool,
+    /// The plug is pulled in the middle of the operation with which this runs out.
+    plug: Option<(u64, Chance)>,
+    /// Operations since the disk was made, by kind: what the plug was pulled in.
+    cut_in: Option<&'static str>,
     /// Syncs wait at it.
     gate: Option<Arc<Gate>>,
 }
@@ -90,6 +94,22 @@ impl Drop for Release {
     fn drop(&mut self) {
         *self.0.is_open.lock().unwrap() = true;
         self.0.opened.notify_all();
+    }
+}
+
+/// Chance that can be repeated.
+#[derive(Clone, Debug)]
+pub struct Chance(u64);
+
+impl Chance {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// One of so many choices.
+    pub fn of(&mut self, count: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % count
     }
 }
 
@@ -157,56 +177,19 @@ impl MemoryDisk {
     /// Pulls the plug. Of what was not synced, `keep` decides sector by sector what reached the device, and how many bytes of
     /// the sector that was being written; its argument is the number of choices.
     pub fn pull_the_plug(&self, keep: &mut dyn FnMut(usize) -> usize) {
+        self.state().pull_the_plug(keep);
+    }
+
+    /// Pulls the plug in the middle of the `after`th operation from now on that changes something.
+    pub fn pull_the_plug_after(&self, after: u64, chance: Chance) {
         let mut state = self.state();
-        state.era += 1;
-        state.locked = false;
-        let syncs_lie = state.syncs_lie;
-        // Names change in order, so what survives is a part of the changes from the first on.
-        let mut changes = std::mem::take(&mut state.unsynced_names);
-        let survive = if changes.is_empty() { 0 } else { keep(changes.len() + 1) };
-        for change in changes.drain(..).skip(survive).rev() {
-            match change {
-                NameChange::Renamed { from, to, replaced } => {
-                    if let Some(content) = state.files.remove(&to) {
-                        state.files.insert(from, content);
-                    }
-                    if let Some(replaced) = replaced {
-                        state.files.insert(to, replaced);
-                    }
-                }
-                NameChange::Removed { path, content } => {
-                    state.files.insert(path, content);
-                }
-            }
-        }
-        state.files.retain(|_, content| content.name_is_durable || keep(2) == 0);
-        for content in state.files.values_mut() {
-            // Kinds of power cut: nothing of what was unsynced survives, all of it, a prefix torn at a byte, or any sectors.
-            let kind = if syncs_lie { 0 } else { keep(4) };
-            let unsynced = std::mem::take(&mut content.unsynced);
-            let total: usize = unsynced.iter().map(|(_, bytes)| bytes.len()).sum();
-            let mut budget = if kind == 2 { keep(total + 1) } else { total };
-            for (position, bytes) in unsynced {
-                for (at, sector) in bytes.chunks(SECTOR).enumerate() {
-                    let kept = match kind {
-                        0 => 0,
-                        1 => sector.len(),
-                        2 => sector.len().min(budget),
-                        _ => sector.len() * keep(2),
-                    };
-                    budget -= kept.min(budget);
-                    let start = position + at * SECTOR;
-                    if kept > 0 {
-                        if content.durable.len() < start + kept {
-                            content.durable.resize(start + kept, 0);
-                        }
-                        content.durable[start..start + kept].copy_from_slice(&sector[..kept]);
-                    }
-                }
-            }
-            content.seen = content.durable.clone();
-            content.name_is_durable = true;
-        }
+        state.plug = Some((after, chance));
+        state.cut_in = None;
+    }
+
+    /// What the plug was pulled in, if it was.
+    pub fn cut_in(&self) -> Option<&'static str> {
+        self.state().cut_in
     }
 
     /// Ends the process without the plug being pulled: what was written stays, synced or not.
@@ -253,6 +236,76 @@ impl MemoryDisk {
 }
 
 impl State {
+    fn pull_the_plug(&mut self, keep: &mut dyn FnMut(usize) -> usize) {
+        self.era += 1;
+        self.plug = None;
+        self.locked = false;
+        let syncs_lie = self.syncs_lie;
+        // Names change in order, so what survives is a part of the changes from the first on.
+        let mut changes = std::mem::take(&mut self.unsynced_names);
+        let survive = if changes.is_empty() { 0 } else { keep(changes.len() + 1) };
+        for change in changes.drain(..).skip(survive).rev() {
+            match change {
+                NameChange::Renamed { from, to, replaced } => {
+                    if let Some(content) = self.files.remove(&to) {
+                        self.files.insert(from, content);
+                    }
+                    if let Some(replaced) = replaced {
+                        self.files.insert(to, replaced);
+                    }
+                }
+                NameChange::Removed { path, content } => {
+                    self.files.insert(path, content);
+                }
+            }
+        }
+        self.files.retain(|_, content| content.name_is_durable || keep(2) == 0);
+        for content in self.files.values_mut() {
+            // Kinds of power cut: nothing of what was unsynced survives, all of it, a prefix torn at a byte, or any sectors.
+            let kind = if syncs_lie { 0 } else { keep(4) };
+            let unsynced = std::mem::take(&mut content.unsynced);
+            let total: usize = unsynced.iter().map(|(_, bytes)| bytes.len()).sum();
+            let mut budget = if kind == 2 { keep(total + 1) } else { total };
+            for (position, bytes) in unsynced {
+                for (at, sector) in bytes.chunks(SECTOR).enumerate() {
+                    let kept = match kind {
+                        0 => 0,
+                        1 => sector.len(),
+                        2 => sector.len().min(budget),
+                        _ => sector.len() * keep(2),
+                    };
+                    budget -= kept.min(budget);
+                    let start = position + at * SECTOR;
+                    if kept > 0 {
+                        if content.durable.len() < start + kept {
+                            content.durable.resize(start + kept, 0);
+                        }
+                        content.durable[start..start + kept].copy_from_slice(&sector[..kept]);
+                    }
+                }
+            }
+            content.seen = content.durable.clone();
+            content.name_is_durable = true;
+        }
+    }
+
+    /// An operation that changes something has been begun, as far as it gets if the plug is pulled now.
+    fn may_be_cut(&mut self, operation: &'static str) -> io::Result<()> {
+        match &mut self.plug {
+            None => Ok(()),
+            Some((0, chance)) => {
+                let mut chance = chance.clone();
+                self.pull_the_plug(&mut |count| chance.of(count));
+                self.cut_in = Some(operation);
+                Err(io::Error::other("the plug was pulled"))
+            }
+            Some((after, _)) => {
+                *after -= 1;
+                Ok(())
+            }
+        }
+    }
+
     fn attempt(&mut self, operation: Operation) -> io::Result<()> {
         for (failing, after, kind) in &mut self.failing {
             if *failing == operation {
@@ -296,6 +349,7 @@ impl DiskFile for MemoryFile {
         }
         content.seen[start..end].copy_from_slice(bytes);
         content.unsynced.push((start, bytes.to_vec()));
+        state.may_be_cut("write")?;
         outcome
     }
 
@@ -309,6 +363,7 @@ impl DiskFile for MemoryFile {
         let mut state = self.disk.state();
         state.check_era(self.era)?;
         state.attempt(Operation::Sync)?;
+        state.may_be_cut("sync")?;
         *state.counts.entry("sync").or_default() += 1;
         if state.syncs_lie {
             return Ok(());
@@ -385,6 +440,7 @@ impl Disk for Process {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         state.files.insert(path.to_owned(), Content::default());
+        state.may_be_cut("create")?;
         drop(state);
         Ok(self.file(path))
     }
@@ -404,6 +460,7 @@ impl Disk for Process {
         let content = state.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
         let replaced = state.files.insert(to.to_owned(), content);
         state.unsynced_names.push(NameChange::Renamed { from: from.to_owned(), to: to.to_owned(), replaced });
+        state.may_be_cut("rename")?;
         Ok(())
     }
 
@@ -413,6 +470,7 @@ impl Disk for Process {
         if content.name_is_durable {
             state.unsynced_names.push(NameChange::Removed { path: path.to_owned(), content });
         }
+        state.may_be_cut("remove")?;
         Ok(())
     }
 
@@ -423,6 +481,7 @@ impl Disk for Process {
     fn sync_dir(&self, _directory: &Path) -> io::Result<()> {
         let mut state = self.state()?;
         state.attempt(Operation::Sync)?;
+        state.may_be_cut("sync of the directory")?;
         if state.syncs_lie {
             return Ok(());
         }
