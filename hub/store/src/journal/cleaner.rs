@@ -147,7 +147,8 @@ fn clean(shared: &Shared) -> io::Result<bool> {
 /// What to move, which records of it are wanted, and where to.
 fn plan(shared: &Shared) -> Option<(Vec<Source>, copy::Wanted, u32, u64)> {
     let mut ledger = shared.ledger();
-    if ledger.closed || !ledger.room_is_short() {
+    // One file more than the quota allows is enough, whoever makes it.
+    if ledger.closed || !ledger.room_is_short() || ledger.bytes_on_disk > ledger.quota.max_bytes {
         return None;
     }
     let run = ledger.worth_moving()?;
@@ -201,7 +202,7 @@ fn replace(shared: &Shared, sources: &[Source], copied: &copy::Copied, slot: u32
     drop(ledger);
     let files = slots::Slots::new(Arc::clone(&shared.disk), shared.directory.clone(), shared.limits.segment_bytes);
     for segment in given_back {
-        files.give_back(shared, segment.slot, segment.file_bytes, segment.suspect || segment.compacted);
+        files.give_back(shared, segment.slot, segment.file_bytes, segment.suspect);
     }
     files.trim(shared);
     fail_point!("clean-freed");

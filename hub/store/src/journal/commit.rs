@@ -46,7 +46,8 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
-    fn write_seal(&self, spans: &Spans, end_offset: Offset, end_position: u64) -> io::Result<()> {
+    /// Says what the segment holds and where it ends.
+    pub(crate) fn write_seal(&self, spans: &Spans, end_offset: Offset, end_position: u64) -> io::Result<()> {
         let seal = Seal { end_offset, end_position, spans: spans.values().copied().collect() };
         self.file.write_at(&seal.encode(self.seed), SEAL_AT)
     }

@@ -121,10 +121,9 @@ pub(crate) fn open(
     let mut ledger = Ledger::new(limits, quota);
     let mut bound = u64::MAX;
     let mut may_write_on = true;
+    let mut nothing = Vec::new();
     let replayed = loop {
         let Some(at) = newest_log(&segments) else { break None };
-        // Its seal may have reached the disk without the records that were written with it.
-        segments[at].seal = None;
         let newest = &segments[at];
         let path = path_of(newest.slot);
         let replayed = replay::replay(&segments, bound, &mut ledger).map_err(fail("read", &path))?;
@@ -132,12 +131,7 @@ pub(crate) fn open(
             bound = bound.min(newest.header.first_offset);
             may_write_on = false;
             recovery.cut_tail |= replayed.ending != Ending::Clean;
-            let nothing = segments.remove(at);
-            // Removed for good: something of what it was to hold may stand in it, and must not come to life when the segment after
-            // it is gone.
-            let path = path_of(nothing.slot);
-            let removed = disk.remove(&path).and_then(|()| disk.sync_dir(directory));
-            removed.map_err(fail("remove", &path))?;
+            nothing.push(segments.remove(at).slot);
             ledger = Ledger::new(limits, quota);
             continue;
         }
@@ -154,7 +148,7 @@ pub(crate) fn open(
         // A process that was killed before its sync left records in the page cache only. They are about to be handed out.
         newest.file.sync_data().map_err(fail("sync", &path_of(newest.slot)))?;
         let fits = newest.header.file_bytes == limits.segment_bytes && u64::from(newest.header.records_at) == limits.records_at;
-        may_write_on &= replayed.ending != Ending::CutBeforeMore && fits;
+        may_write_on &= replayed.ending != Ending::CutBeforeMore && fits && newest.seal.is_none();
         let found = Tail {
             slot: newest.slot,
             file: Arc::clone(&newest.file),
@@ -165,8 +159,24 @@ pub(crate) fn open(
             published: true,
             spans: replayed.holds.get(&newest.header.generation).cloned().unwrap_or_default(),
         };
-        *(if may_write_on { &mut tail } else { &mut abandoned }) = Some(found);
+        if may_write_on {
+            tail = Some(found);
+        } else if newest.seal.as_ref().is_none_or(|seal| seal.end_offset != ledger.end_offset) {
+            abandoned = Some(found);
+        }
         replay::take_stock(&segments, &replayed, &mut ledger).map_err(fail("read", directory))?;
+    }
+    if !nothing.is_empty() {
+        // What stands in the one before behind its end must not come to life when nothing tells any more where it ends, nor what they
+        // were to hold when the segment after them is gone.
+        if let Some(found) = abandoned.take() {
+            let sealed = found.write_seal(&found.spans, ledger.end_offset, found.position).and_then(|()| found.file.sync_data());
+            sealed.map_err(fail("seal", &path_of(found.slot)))?;
+        }
+        for slot in nothing {
+            disk.remove(&path_of(slot)).map_err(fail("remove", &path_of(slot)))?;
+        }
+        disk.sync_dir(directory).map_err(fail("sync", directory))?;
     }
     ledger.next_generation = next_generation;
     ledger.next_slot = next_slot;

@@ -65,9 +65,25 @@ pub(crate) fn replay(segments: &[Found], bound: Offset, ledger: &mut Ledger) -> 
     }
     for (at, found) in segments.iter().enumerate().skip(first) {
         let end_offset = end_offset_of(segments, at, bound);
-        replay_segment(found, end_offset, at == newest, ledger, &mut replayed)?;
+        // The newest may have a seal without the records that were written with it; where one was begun after it, it has them all.
+        let at_end = match (at == newest, bound == Offset::MAX) {
+            (true, true) => AtEnd::MayBeTorn,
+            (true, false) => AtEnd::Newest,
+            (false, _) => AtEnd::Older,
+        };
+        replay_segment(found, end_offset, at_end, ledger, &mut replayed)?;
     }
     Ok(replayed)
+}
+
+/// What a segment means to the end of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AtEnd {
+    Older,
+    /// The newest that holds something.
+    Newest,
+    /// The same, and its last commit may not have been synced.
+    MayBeTorn,
 }
 
 /// Where a segment ends: as its seal says, or else where the next log segment was begun.
@@ -119,7 +135,7 @@ fn begin_with(ledger: &mut Ledger, snapshot: &Snapshot) {
 fn replay_segment(
     found: &Found,
     end_offset: Offset,
-    is_newest: bool,
+    at_end: AtEnd,
     ledger: &mut Ledger,
     replayed: &mut Replayed,
 ) -> io::Result<()> {
@@ -144,7 +160,7 @@ fn replay_segment(
             continue;
         }
         // Where the next segment was begun, everything before had been synced, even if that one holds nothing.
-        if is_newest && end_offset == Offset::MAX {
+        if at_end == AtEnd::MayBeTorn {
             let torn = more || is_torn_record(found, position, expected)?;
             replayed.ending = match (more, torn) {
                 (true, _) => Ending::CutBeforeMore,
@@ -158,7 +174,7 @@ fn replay_segment(
         }
         break;
     }
-    if is_newest {
+    if at_end != AtEnd::Older {
         replayed.end_position = scanner.span.position;
         replayed.newest_holds_nothing = !holds_something;
     }

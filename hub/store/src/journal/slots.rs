@@ -70,9 +70,13 @@ impl Slots {
         })
     }
 
-    /// Takes back a file whose segment is done with: it waits to be used again, unless it is to be removed.
-    pub(crate) fn give_back(&self, shared: &Shared, slot: u32, bytes: u64, remove: bool) {
-        let removed = remove && self.disk.remove(&self.path(slot)).is_ok();
+    /// Takes back a file whose segment is done with: it waits to be used again, unless it is suspect or of another size.
+    pub(crate) fn give_back(&self, shared: &Shared, slot: u32, bytes: u64, suspect: bool) {
+        let over_quota = {
+            let ledger = shared.ledger();
+            ledger.bytes_on_disk > ledger.quota.max_bytes
+        };
+        let removed = (suspect || over_quota || bytes != self.segment_bytes) && self.disk.remove(&self.path(slot)).is_ok();
         if removed {
             // Should a power cut bring it back all the same, it is found to hold nothing that is wanted.
             let _ = self.disk.sync_dir(&self.directory);

@@ -5,6 +5,7 @@ use std::io;
 use tracing::{error, warn};
 
 use super::Committer;
+use super::room::is_out_of_space;
 use crate::journal::appender::AppendError;
 use crate::journal::run::Waiting;
 use crate::journal::usage::Problem;
@@ -37,7 +38,7 @@ impl Committer {
 
     /// What to answer to a sender after the disk failed.
     pub(super) fn refusal(&self, operation: &'static str, failure: &io::Error) -> AppendError {
-        let full = matches!(failure.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        let full = is_out_of_space(failure);
         self.report(if full {
             Problem::DiskFull
         } else {

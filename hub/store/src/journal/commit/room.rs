@@ -46,6 +46,10 @@ impl Committer {
             if self.shared.wait_for_cleaner() {
                 continue;
             }
+            if let Some(failure) = failure.as_ref().filter(|failure| !is_out_of_space(failure)) {
+                // A disk that fails is no reason to drop what is on it.
+                return Err(self.refusal("create a segment of", failure));
+            }
             let (dropped, on_full, max_bytes) = {
                 let mut ledger = self.shared.ledger();
                 let quota = ledger.quota;
@@ -70,39 +74,53 @@ impl Committer {
 
     /// A file that can be had without giving anything up. An error: the disk did not let one be created.
     fn find_slot(&mut self) -> io::Result<Option<u32>> {
-        if let Some(slot) = self.shared.ledger().free.pop() {
-            return Ok(Some(slot));
-        }
-        if self.tail.is_some() && self.shared.ledger().cursors_moved() {
+        loop {
+            if let Some(slot) = self.shared.ledger().free.pop() {
+                return Ok(Some(slot));
+            }
             // Perhaps all that is missing is that the disk knows how far the queues are: a segment is used again, and records are
             // moved, by what it knows. Room for that is kept in every segment.
-            self.begin_run_using_reserve();
-            let _ = self.flush(Flush::Always);
+            let saved = self.save_cursors_for_room();
             if let Some(slot) = self.shared.ledger().free.pop() {
                 return Ok(Some(slot));
             }
-        }
-        let created = self.create_slot();
-        if let Ok(Some(slot)) = created {
-            return Ok(Some(slot));
-        }
-        // Without a tail, or room in it, the cursors cannot be saved first. They are saved with the head of the segment that is begun in the
-        // freed file; a power cut before that shows as a gap, of records that were settled.
-        let freed = self.shared.ledger().take_unneeded_unsaved();
-        if let Some(segment) = freed {
+            let created = self.create_slot();
+            let out_of_space = created.as_ref().is_err_and(is_out_of_space);
+            if saved || !(out_of_space || matches!(created, Ok(None))) {
+                return created;
+            }
+            // Without a tail, or room in it, the cursors cannot be saved first, and there is no room for a file to save them in. They
+            // are saved with the head of the segment that is begun in the freed file; a power cut before that shows as a gap, of
+            // records that were settled.
+            let Some(segment) = self.shared.ledger().take_unneeded_unsaved() else { return created };
             self.give_back(vec![segment]);
-            if let Some(slot) = self.shared.ledger().free.pop() {
-                return Ok(Some(slot));
-            }
         }
-        created
+    }
+
+    /// Has the disk know how far the queues are. Returns whether it does.
+    fn save_cursors_for_room(&mut self) -> bool {
+        if self.tail.is_none() {
+            return false;
+        }
+        if !self.shared.ledger().cursors_moved() {
+            return true;
+        }
+        self.begin_run_using_reserve();
+        let fits = !self.run.buffer.is_empty();
+        fits && self.flush(Flush::Always).is_ok()
     }
 
     /// A new file, if quota and disk have room for it.
     fn create_slot(&mut self) -> io::Result<Option<u32>> {
         let bytes = self.shared.limits.segment_bytes;
+        if self.tail.is_none() && !self.shared.ledger().may_create(bytes) {
+            // Not at the same time as the cleaner makes one more.
+            self.shared.wait_for_cleaner();
+        }
         let mut ledger = self.shared.ledger();
-        if !ledger.may_create(bytes) {
+        // Without a segment to save the cursors in, nothing can be given back safely: one more than the quota allows, for a moment.
+        let allowance = if self.tail.is_none() { bytes } else { 0 };
+        if !ledger.may_create(bytes.saturating_sub(allowance)) {
             return Ok(None);
         }
         let (slot, min_free) = (ledger.next_slot, ledger.quota.min_free_bytes);
@@ -122,7 +140,7 @@ impl Committer {
             return;
         }
         for segment in freed {
-            self.give_back_slot(segment.slot, segment.file_bytes, segment.suspect || segment.compacted);
+            self.give_back_slot(segment.slot, segment.file_bytes, segment.suspect);
         }
         self.shared.room_was_made();
     }
@@ -135,16 +153,11 @@ impl Committer {
     pub(crate) fn keep_to_quota(&mut self) {
         self.slots.trim(&self.shared);
         while self.shared.ledger().is_over_quota() {
-            if self.tail.is_some() && self.shared.ledger().cursors_moved() {
-                let before = self.shared.ledger().bytes_in_use;
-                self.begin_run_using_reserve();
-                if self.flush(Flush::Always).is_err() {
-                    return;
-                }
-                self.slots.trim(&self.shared);
-                if self.shared.ledger().bytes_in_use < before {
-                    continue;
-                }
+            let before = self.shared.ledger().bytes_in_use;
+            self.save_cursors_for_room();
+            self.slots.trim(&self.shared);
+            if self.shared.ledger().bytes_in_use < before {
+                continue;
             }
             if self.shared.wait_for_cleaner() {
                 continue;
@@ -157,4 +170,8 @@ impl Committer {
             self.shared.report_drop(&dropped);
         }
     }
+}
+
+pub(super) fn is_out_of_space(failure: &io::Error) -> bool {
+    matches!(failure.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
