@@ -11,27 +11,38 @@ use crate::journal::appender::AppendError;
 use crate::journal::ledger::Segment;
 use crate::journal::quota::OnFull;
 use crate::journal::usage::Problem;
+use crate::queue::QueueName;
 use crate::record;
 
 impl Committer {
     /// May each of these endpoints hold another record?
     pub(super) fn check_share(&mut self, destinations: &Destinations, payload: &Bytes) -> Result<(), AppendError> {
-        let mut ledger = self.shared.ledger();
+        let Some(endpoint) = self.full_among(destinations, payload) else { return Ok(()) };
+        // Perhaps there is room that only has to be made. What is gathered need not wait for that.
+        self.flush(Flush::IfAwaited)?;
+        self.save_cursors_for_room();
+        while self.shared.wait_for_cleaner() {
+            if self.full_among(destinations, payload).is_none() {
+                return Ok(());
+            }
+        }
+        self.shared.ledger().endpoint_mut(&endpoint).refusing = true;
+        self.run.refused = true;
+        self.report(Problem::EndpointFull { endpoint: endpoint.clone() });
+        Err(AppendError::EndpointFull { endpoint })
+    }
+
+    /// The first of the endpoints that may not hold another record.
+    fn full_among(&self, destinations: &Destinations, payload: &Bytes) -> Option<QueueName> {
+        let ledger = self.shared.ledger();
         if ledger.quota.on_full == OnFull::DropOldest {
-            return Ok(());
+            return None;
         }
         let bytes = record::encoded_len(destinations.len(), payload.len()) as u64;
         let limits = &self.shared.limits;
         let tail = self.tail.as_ref().map_or(0, |_| (limits.segment_bytes - limits.reserve).saturating_sub(self.run.end()));
-        let full = destinations.iter().find(|destination| ledger.refuses(&destination.endpoint, bytes, tail));
-        let Some(full) = full else { return Ok(()) };
-        let endpoint = full.endpoint.clone();
-        ledger.endpoint_mut(&endpoint).refusing = true;
-        drop(ledger);
-        self.run.refused = true;
-        self.shared.look_after();
-        self.report(Problem::EndpointFull { endpoint: endpoint.clone() });
-        Err(AppendError::EndpointFull { endpoint })
+        let mut endpoints = destinations.iter().map(|destination| &destination.endpoint);
+        endpoints.find(|endpoint| ledger.refuses(endpoint, bytes, tail)).cloned()
     }
 
     /// A file for the next segment when none waits: one that all queues are done with, a new one, or one that is made free by moving or
