@@ -15,7 +15,7 @@ DENY := $(EDGE_CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
 include e2e/cluster/cluster.mk
 
-.PHONY: help check format lint unit generate generated deny test test-e2e test-sdk image demo demo-down sizes vectors bench-hub bench-memory bench-disk
+.PHONY: help check format lint unit generate generated deny test test-e2e test-sdk image demo demo-down sizes vectors bench-hub bench-memory bench-disk test-crash
 
 help: ## list the recipes
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -76,3 +76,6 @@ bench-memory: ## measure the hub's memory with millions of messages and a thousa
 
 bench-disk: ## measure the bytes that the hub writes to a block device, against their targets (root)
 	@e2e/bench/run.sh disk $(ARGS)
+
+test-crash: ## kill a hub at every named place of its work, under load, and look for what was acknowledged and is gone
+	@e2e/crash/run.sh $(ARGS)

@@ -141,19 +141,25 @@ impl Hub {
         Ok(())
     }
 
-    /// The same with another environment.
-    pub fn restart_with(&mut self, environment: Vec<(String, String)>) -> Result<(), Error> {
+    /// The same with another environment, and without waiting until it listens: it may die before.
+    pub fn relaunch(&mut self, environment: Vec<(String, String)>) -> Result<(), Error> {
+        self.process.kill();
         self.plan.environment = environment;
-        self.restart()
+        self.process = spawn(&self.plan)?;
+        Ok(())
     }
 }
 
-fn launch(plan: &Plan, address: &Address) -> Result<(Process, Duration), Error> {
+fn spawn(plan: &Plan) -> Result<Process, Error> {
     let mut command = Command::new(&plan.program);
     command.arg("--config").arg(plan.config()).arg("--data").arg(plan.data()).args(["--log-level", "warn"]);
     command.env_clear().envs(plan.environment.iter().cloned());
+    Process::start(command, &plan.log())
+}
+
+fn launch(plan: &Plan, address: &Address) -> Result<(Process, Duration), Error> {
     let begun = Instant::now();
-    let mut process = Process::start(command, &plan.log())?;
+    let mut process = spawn(plan)?;
     let who = match plan.modules.first() {
         Some(module) => credentials(module)?,
         None => return Ok((process, Duration::ZERO)),

@@ -2,13 +2,16 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use crate::Error;
 
 /// Ticks of a second in `/proc/PID/stat`, on every Linux there is.
 const TICKS_PER_SECOND: u64 = 100;
+
+/// How often a process is asked whether it has ended.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// A process that was started here, and is killed when it is dropped.
 #[derive(Debug)]
@@ -32,6 +35,18 @@ impl Process {
     /// Has it ended?
     pub fn has_ended(&mut self) -> bool {
         !matches!(self.0.try_wait(), Ok(None))
+    }
+
+    /// Waits for its end. May be dropped and called again.
+    pub async fn ended(&mut self) -> Result<ExitStatus, Error> {
+        let pid = self.id();
+        loop {
+            match self.0.try_wait() {
+                Ok(Some(status)) => return Ok(status),
+                Ok(None) => tokio::time::sleep(LOOK).await,
+                Err(_) => return Err(Error::Figures { what: "the end", pid }),
+            }
+        }
     }
 
     /// Kills it and waits for its end.

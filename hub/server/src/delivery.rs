@@ -16,7 +16,7 @@ use edge_mqtt::link::Link;
 use edge_protocol::identity::Identity;
 use edge_protocol::message::StoredMessage;
 use edge_protocol::topic::{EmptyValues, MAX_TOPIC_BYTES, input_address, write_input_topic};
-use edge_store::{Offset, QueueName, QueueReader, ReadError, ReaderError, Record};
+use edge_store::{Offset, QueueName, QueueReader, ReadError, ReaderError, Record, fail_point};
 use tokio::time::Sleep;
 
 use crate::hub::Hub;
@@ -124,6 +124,7 @@ impl Outbox {
             }
         }
         self.reader.settle_all(undeliverable);
+        fail_point!("deliver");
         Ok(())
     }
 
@@ -137,6 +138,7 @@ impl Outbox {
         if self.acknowledged.is_empty() {
             return;
         }
+        fail_point!("settle");
         let settled = self.reader.settle_all(self.acknowledged.drain(..));
         self.hub.metrics.sent(Destination::input, settled as u64);
     }

@@ -19,6 +19,9 @@
 //!
 //! Never here: Kubernetes. The controller is seen as files that change and a client called `$edgeAgent`.
 
+/// The places of the hub at which a test can have it killed, beside those of the store, in the order in which a message comes to them.
+pub const FAIL_POINTS: [&str; 6] = ["accept", "hand-over", "deliver", "settle", "acknowledge", "sent"];
+
 mod clients;
 mod clock;
 pub mod configuration;

@@ -16,6 +16,7 @@ use bytestring::ByteString;
 use edge_mqtt::link::{Frame, Link, Publish};
 use edge_protocol::status::HubStatus;
 use edge_protocol::topic;
+use edge_store::fail_point;
 use rmqtt_codec::types::QoS;
 use rmqtt_codec::v3::{Connect, Packet, SubscribeReturnCode};
 use tokio::sync::watch;
@@ -146,9 +147,11 @@ impl Client {
                     }
                     if progress.wrote {
                         self.wrote = now;
+                        fail_point!("sent");
                     }
                 }
                 durable = self.intake.inbox.next(&mut self.durable) => {
+                    fail_point!("acknowledge");
                     for packet_id in self.durable.drain(..) {
                         self.link.queue_acknowledgement(packet_id);
                     }

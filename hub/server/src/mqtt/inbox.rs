@@ -83,6 +83,9 @@ pub(crate) struct Inbox {
     /// Of everything held.
     bytes: usize,
     gauge: Gauge,
+    /// Acknowledged before its time; see [`Inbox::acknowledge_early`].
+    #[cfg(feature = "failpoints")]
+    early: Vec<NonZeroU16>,
 }
 
 impl Inbox {
@@ -99,6 +102,17 @@ impl Inbox {
             len: 0,
             bytes: 0,
             gauge,
+            #[cfg(feature = "failpoints")]
+            early: Vec::new(),
+        }
+    }
+
+    /// Breaks the promise if `EDGE_SABOTAGE` asks for it, so that a test can show that it would be noticed.
+    #[cfg(feature = "failpoints")]
+    fn acknowledge_early(&mut self) {
+        static WANTED: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+        if *WANTED.get_or_init(|| std::env::var("EDGE_SABOTAGE").is_ok_and(|wish| wish == "ack-early")) {
+            self.early.extend(self.gathering.publishes.iter_mut().filter_map(|publish| publish.packet_id.take()));
         }
     }
 
@@ -141,6 +155,8 @@ impl Inbox {
         if self.gathering.publishes.is_empty() {
             return;
         }
+        #[cfg(feature = "failpoints")]
+        self.acknowledge_early();
         let batch = std::mem::take(&mut self.gathering);
         self.gauge.inc_by(i64::try_from(batch.publishes.len()).unwrap_or_default());
         self.waiting.push_back(batch);
@@ -154,6 +170,11 @@ impl Inbox {
         loop {
             self.submit_next();
             self.retry_when_drained();
+            #[cfg(feature = "failpoints")]
+            if !self.early.is_empty() {
+                durable.append(&mut self.early);
+                return Ok(());
+            }
             tokio::select! {
                 biased;
                 outcome = settled(self.pending.front_mut()), if !self.pending.is_empty() => {

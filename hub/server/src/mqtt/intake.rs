@@ -8,6 +8,7 @@ use edge_mqtt::link::Publish;
 use edge_protocol::date;
 use edge_protocol::identity::Identity;
 use edge_protocol::topic::{self, Publish as Meaning, TelemetryError};
+use edge_store::fail_point;
 use rmqtt_codec::types::QoS;
 
 use super::end::End;
@@ -82,6 +83,7 @@ impl Intake {
             (destinations, record)
         });
         self.inbox.push(publish.packet_id, record);
+        fail_point!("accept");
         self.taken += 1;
         Ok(())
     }
@@ -90,6 +92,7 @@ impl Intake {
     pub(crate) fn submit(&mut self) {
         if self.taken > 0 {
             self.hub.metrics.received.inc_by(std::mem::take(&mut self.taken));
+            fail_point!("hand-over");
         }
         self.inbox.submit();
     }
