@@ -75,6 +75,7 @@ mod appender;
 mod cleaner;
 mod commit;
 mod fetch;
+pub mod inspect;
 mod ledger;
 mod limits;
 mod open;

@@ -24,7 +24,7 @@ use crate::seal::{self, Seal};
 use crate::segment::{HEAD_BYTES, Head, Header, SEAL_AT, SegmentKind};
 
 /// The file whose lock keeps the directory to one process.
-const LOCK_FILE: &str = "lock";
+pub(crate) const LOCK_FILE: &str = "lock";
 
 /// A segment file with a readable head.
 pub(crate) struct Found {
@@ -209,12 +209,13 @@ pub(crate) fn open(
     Ok((shared, Start { slots, tail, abandoned, lock }, recovery))
 }
 
-fn newest_log(segments: &[Found]) -> Option<usize> {
+/// The log segment begun last.
+pub(crate) fn newest_log(segments: &[Found]) -> Option<usize> {
     segments.iter().rposition(|found| found.header.kind == SegmentKind::Log)
 }
 
 /// Leaves out segments whose records a compacted one holds. Those that remain are in the order of their records.
-fn in_force(found: BTreeMap<u64, Found>, free: &mut Vec<(u32, u64)>) -> Vec<Found> {
+pub(crate) fn in_force(found: BTreeMap<u64, Found>, free: &mut Vec<(u32, u64)>) -> Vec<Found> {
     let mut kept: Vec<Found> = Vec::new();
     // The latest first: what takes the place of others was begun after them.
     for found in found.into_values().rev() {
@@ -278,23 +279,28 @@ type HeadSealAndFile = (HeadOf, Option<Seal>, Arc<dyn DiskFile>);
 
 fn read_head(disk: &dyn Disk, path: &Path, limits: Limits) -> Result<HeadSealAndFile, OpenError> {
     let read = || {
-        let file = disk.open(path)?;
-        let mut bytes = vec![0; FIRST_READ_BYTES];
-        let count = file.read_at(&mut bytes, 0)?;
-        bytes.truncate(count);
-        let len = file.len()?;
-        let head = bytes.first_chunk::<HEAD_BYTES>().map_or(Head::Blank, Head::decode);
+        let (head, seal, file) = read_head_of(disk, path)?;
         let short = match head {
-            Head::Blank => len != limits.segment_bytes,
+            Head::Blank => file.len()? != limits.segment_bytes,
             _ => false,
-        };
-        let seal = match head {
-            Head::Valid(header) => read_seal(file.as_ref(), &header, bytes.split_off(HEAD_BYTES))?,
-            _ => None,
         };
         Ok((if short { HeadOf::Short } else { HeadOf::Whole(head) }, seal, file))
     };
     read().map_err(|source| OpenError::Disk { operation: "read", path: path.to_owned(), source })
+}
+
+/// The head of a file, and its seal if it has one.
+pub(crate) fn read_head_of(disk: &dyn Disk, path: &Path) -> io::Result<(Head, Option<Seal>, Arc<dyn DiskFile>)> {
+    let file = disk.open(path)?;
+    let mut bytes = vec![0; FIRST_READ_BYTES];
+    let count = file.read_at(&mut bytes, 0)?;
+    bytes.truncate(count);
+    let head = bytes.first_chunk::<HEAD_BYTES>().map_or(Head::Blank, Head::decode);
+    let seal = match head {
+        Head::Valid(header) => read_seal(file.as_ref(), &header, bytes.split_off(HEAD_BYTES))?,
+        _ => None,
+    };
+    Ok((head, seal, file))
 }
 
 fn read_seal(file: &dyn DiskFile, header: &Header, mut bytes: Vec<u8>) -> io::Result<Option<Seal>> {

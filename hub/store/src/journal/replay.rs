@@ -293,19 +293,15 @@ fn keep_unnamed(ledger: &mut Ledger, id: QueueId, number: u64) {
 pub(crate) fn take_stock(segments: &[Found], replayed: &Replayed, ledger: &mut Ledger) -> io::Result<()> {
     let newest = segments.iter().rposition(|found| found.header.kind == SegmentKind::Log);
     for (at, found) in segments.iter().enumerate() {
-        let end_offset = end_offset_of(segments, at, ledger.end_offset);
         let is_newest = Some(at) == newest;
-        let spans = match (replayed.holds.get(&found.header.generation), &found.seal) {
-            (Some(spans), _) => spans.values().copied().collect(),
-            (None, Some(seal)) => seal.spans.clone(),
-            (None, None) => {
+        let (spans, end_offset, end_position) = match (replayed.holds.get(&found.header.generation), &found.seal) {
+            (Some(spans), _) if is_newest => (spans.values().copied().collect(), ledger.end_offset, replayed.end_position),
+            (_, Some(seal)) => (seal.spans.clone(), seal.end_offset, seal.end_position),
+            (_, None) => {
                 warn!(generation = found.header.generation, "a segment of the journal has no readable seal: reading it whole");
-                scan_spans(found, end_offset, ledger)?
+                scan(found, end_offset_of(segments, at, ledger.end_offset), ledger)?
             }
         };
-        let end_position = found.seal.as_ref().map_or(found.header.file_bytes, |seal| seal.end_position);
-        let end_position = if is_newest { replayed.end_position } else { end_position };
-        let end_offset = if is_newest { ledger.end_offset } else { end_offset };
         ledger.add_segment(segment_of(found, end_offset, end_position));
         for span in spans {
             // What a newer list of queues does not know of was never acknowledged, or is over.
@@ -322,10 +318,12 @@ pub(crate) fn take_stock(segments: &[Found], replayed: &Replayed, ledger: &mut L
     Ok(())
 }
 
-/// What a segment holds, by its records. Bytes are counted within it; where they began is not known.
-fn scan_spans(found: &Found, end_offset: Offset, ledger: &Ledger) -> io::Result<Vec<QueueSpan>> {
+/// What a segment holds, by its records, and offset and position after the last of them. Bytes are counted within it; where they began
+/// is not known.
+fn scan(found: &Found, end_offset: Offset, ledger: &Ledger) -> io::Result<(Vec<QueueSpan>, Offset, u64)> {
     let mut scanner = scanner_of(found, end_offset);
     let mut spans = Spans::new();
+    let mut end = (scanner.span.offset, scanner.span.position);
     loop {
         if let Step::Record(record) = scanner.step()? {
             if record.kind == Kind::Message {
@@ -336,10 +334,11 @@ fn scan_spans(found: &Found, end_offset: Offset, ledger: &Ledger) -> io::Result<
                     note(&mut spans, entry.queue, start, end, entry.expires);
                 }
             }
+            end = (scanner.span.offset, scanner.span.position);
             continue;
         }
         if scanner.span.offset >= end_offset || !scanner.resync()? {
-            return Ok(spans.into_values().collect());
+            return Ok((spans.into_values().collect(), end.0, end.1));
         }
     }
 }
