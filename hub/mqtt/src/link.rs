@@ -11,7 +11,7 @@ use std::num::NonZeroU16;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use rmqtt_codec::error::DecodeError;
 use rmqtt_codec::v3::{Codec, Packet};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -50,6 +50,8 @@ pub struct Link {
     incoming: BytesMut,
     /// Room made for the next read.
     read_bytes: usize,
+    /// What the packet at the front still lacks.
+    missing: usize,
     outgoing: BytesMut,
     /// Most that the outgoing buffer held since it was empty.
     outgoing_peak: usize,
@@ -65,6 +67,7 @@ impl Link {
             max_packet_bytes,
             incoming: BytesMut::new(),
             read_bytes: MIN_READ_BYTES,
+            missing: 0,
             outgoing: BytesMut::new(),
             outgoing_peak: 0,
             unflushed: false,
@@ -94,11 +97,13 @@ impl Link {
 
     /// The head of a packet that is there in whole.
     fn head(&mut self) -> Result<Option<Head>, DecodeError> {
+        self.missing = 0;
         let Some(head) = Head::read(&self.incoming, self.max_packet_bytes)? else { return Ok(None) };
         if self.incoming.len() >= head.packet_len() {
             return Ok(Some(head));
         }
-        self.incoming.reserve(head.packet_len() - self.incoming.len());
+        self.missing = head.packet_len() - self.incoming.len();
+        self.incoming.reserve(self.missing);
         Ok(None)
     }
 
@@ -154,7 +159,9 @@ impl Link {
         if self.incoming.capacity() - self.incoming.len() < self.read_bytes {
             self.incoming.reserve(self.read_bytes);
         }
-        let read = ready!(poll_read_buf(Pin::new(&mut self.stream), context, &mut self.incoming))?;
+        // A buffer that grows doubles; what it has beyond what was asked for is not to be filled.
+        let mut room = (&mut self.incoming).limit(self.read_bytes.max(self.missing));
+        let read = ready!(poll_read_buf(Pin::new(&mut self.stream), context, &mut room))?;
         if read == 0 {
             return Poll::Ready(Err(Error::Closed));
         }
@@ -222,6 +229,9 @@ impl Link {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod hostile;
 
 #[cfg(test)]
 mod tests {
