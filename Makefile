@@ -15,7 +15,7 @@ DENY := $(EDGE_CACHE)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
 include e2e/cluster/cluster.mk
 
-.PHONY: help check format lint unit generate generated deny test test-e2e test-sdk image demo demo-down sizes vectors bench-hub bench-memory bench-disk test-crash
+.PHONY: help check format lint unit generate generated deny test test-e2e test-sdk cross image demo demo-down sizes vectors bench-hub bench-memory bench-disk test-crash
 
 help: ## list the recipes
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -55,6 +55,9 @@ test: ## everything that a release needs; starts the local cluster
 
 test-sdk: ## the public Python SDK against a hub without a cluster: forwarding, kill -9, broker outage
 	@e2e/sdk-smoke/run.sh
+
+cross: ## hub and sidecar for aarch64 and armv7, checked and started; the tests of the store on 32 bits
+	@e2e/cross/run.sh
 
 image: ## build the image of controller, hub and sidecar into the cache; PROFILE=fast for a quicker build
 	@e2e/images/build-operator.sh

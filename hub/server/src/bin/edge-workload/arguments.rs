@@ -12,7 +12,7 @@ const MAX_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// The workload API of one IoT Edge module.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(name = "edge-workload", version)]
 pub(crate) struct Arguments {
     /// How much is logged: error, warn, info or debug.
     #[arg(long, env = "LOG_LEVEL", default_value = "info", global = true)]
