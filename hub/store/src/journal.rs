@@ -48,7 +48,7 @@
 //! - a failed read: the reader gets an error, each time it tries. What a disk may still give back is not given up.
 //! - a failed move: the segments stay as they are; it is tried again later.
 //!
-//! # Damage, and what becomes of it (one test each in `tests/known_damage.rs`)
+//! # Damage, and what becomes of it (one test each in `tests/known_damage*.rs`)
 //! - torn tail: cut on open. It was never acknowledged, so nothing is lost. Records of the torn commit that did reach the disk are
 //!   cut too, and never come to life again.
 //! - bad checksum before the tail: that record is skipped, counted as corrupt and, per queue, as lost, and logged at `error!`; its

@@ -3,6 +3,7 @@
 //! Ignored by default: it writes 600 MB. `cargo test --profile fast -p edge-store --test five_million -- --ignored --nocapture`
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "it measures, too")]
 
 use std::fs;
 use std::time::{Duration, Instant};
