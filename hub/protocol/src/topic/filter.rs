@@ -101,8 +101,9 @@ fn inputs(filter: &str, device: &str, module: &ModuleName) -> Option<InputFilter
         "+" => InputFilter::Every,
         name => InputFilter::One(name.to_owned()),
     };
-    // Every delivery has one more level, its properties; a filter without it, or for certain properties, never selects one.
-    matches!(levels.next()?, "#" | "+").then_some(selected)
+    // Every delivery has one more level, its properties, and no other; a filter without it, with more, or for certain properties never
+    // selects one. A `#` selects the level before it, too.
+    matches!((levels.next()?, levels.next()), ("#", _) | ("+", None | Some("#"))).then_some(selected)
 }
 
 #[cfg(test)]
@@ -121,6 +122,7 @@ mod tests {
             "devices/+/modules/+/inputs/#",
             "devices/edge/modules/reader/inputs/+/#",
             "devices/edge/modules/reader/inputs/+/+",
+            "devices/edge/modules/reader/inputs/+/+/#",
             "devices/edge/modules/reader/+/#",
         ] {
             assert_eq!(classify(filter), Filter::Inputs(InputFilter::Every), "{filter}");
@@ -138,6 +140,7 @@ mod tests {
             "devices/edge2/modules/reader/inputs/#",
             "devices/edge/modules/reader/inputs/in",
             "devices/edge/modules/reader/inputs/in/a=1",
+            "devices/edge/modules/reader/inputs/in/+/+",
             "devices/edge/modules/reader/outputs/#",
             "devices/edge/modules/#",
             "/devices/edge/modules/reader/#",
