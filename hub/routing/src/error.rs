@@ -18,6 +18,8 @@ pub const MAX_PROBLEMS_PER_ROUTE: usize = 5;
 /// One thing that is wrong with a route. Displayed as `route alerts: expected INTO, found "INOT" at column 31`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteError {
+    /// Which route it is of those that were compiled, from 0.
+    pub index: usize,
     /// The route's name, cut to a readable length.
     pub route: String,
     /// What is wrong.
@@ -71,9 +73,12 @@ pub enum Problem {
     /// `"…` without its end, or with an escape that there is not.
     #[error(r#"found a string without its end (after a backslash stands one of " ' \ or uXXXX)"#)]
     UnterminatedString,
-    /// `/messages/* WHERE … /* … */`: what was meant as a source's end begins a comment, and the condition is inside it.
-    #[error("found a comment that contains the condition: it begins with the /* of the source")]
-    CommentedCondition,
+    /// `/messages/* WHERE … /* … */`: what was meant as a source's end begins a comment, and what follows the source is inside it.
+    #[error("found a comment that takes in {keyword}: it begins with the /* of the source, so there is no room for another one")]
+    CommentedOut {
+        /// `WHERE` or `INTO`.
+        keyword: &'static str,
+    },
     /// `(` and no `)`.
     #[error("found ( without its )")]
     Unclosed,
@@ -156,7 +161,7 @@ impl Problem {
             | Self::TooManyPaths => false,
             Self::Expected { .. }
             | Self::UnterminatedString
-            | Self::CommentedCondition
+            | Self::CommentedOut { .. }
             | Self::Unclosed
             | Self::TooDeep
             | Self::Number { .. }
@@ -192,6 +197,7 @@ impl Problem {
         let before = text.get(..offset).unwrap_or_default();
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         RouteError {
+            index: 0,
             route: shortened(route),
             problem: self,
             line: before.matches('\n').count() + 1,
@@ -251,7 +257,10 @@ mod tests {
         let error = Problem::expected("INTO", quoted("INOT")).at("alerts", text, text.find("INOT").unwrap());
         assert_eq!((error.line, error.column), (2, 3));
         assert_eq!(error.to_string(), "route alerts: expected INTO, found \"INOT\" at line 2, column 3");
-        assert_eq!(Problem::CommentedCondition.at("a", text, 9).to_string().split(" at ").last(), Some("line 2, column 1"));
+        assert_eq!(
+            Problem::CommentedOut { keyword: "INTO" }.at("a", text, 9).to_string().split(" at ").last(),
+            Some("line 2, column 1")
+        );
         assert_eq!(Problem::Empty.at("a", "", 0).to_string(), "route a: the route is empty");
     }
 

@@ -93,17 +93,20 @@ impl<'a> Lexer<'a> {
                 return Ok(());
             }
             let Some((comment, after)) = inside.split_once("*/") else { return Ok(()) };
-            if hides_condition(comment) {
-                return Err((Problem::CommentedCondition, self.offset));
+            if let Some(keyword) = swallowed(comment) {
+                return Err((Problem::CommentedOut { keyword }, self.offset));
             }
             self.offset = self.text.len() - after.len();
         }
     }
 }
 
-/// Did the comment begin with the `/*` of a source, and take the condition in?
-fn hides_condition(comment: &str) -> bool {
-    comment.split_once("/*").is_some_and(|(before, _)| before.split(is_blank).any(|word| word.eq_ignore_ascii_case("where")))
+/// Did the comment begin with the `/*` of a source? Then it ends where a comment was to end, and has taken in what stood between:
+/// the keyword that follows a source is there, whatever touches it.
+fn swallowed(comment: &str) -> Option<&'static str> {
+    let (before, _) = comment.split_once("/*")?;
+    let mut words = before.split(|c| !is_name_char(c) || c == '\'');
+    words.find_map(|word| ["WHERE", "INTO"].into_iter().find(|keyword| word.eq_ignore_ascii_case(keyword)))
 }
 
 const fn is_blank(c: char) -> bool {
@@ -260,10 +263,23 @@ mod tests {
     }
 
     #[test]
-    fn a_comment_that_swallows_a_condition_is_an_error() {
-        let mut lexer = Lexer::new("/* WHERE a = 'b' /* hot */ INTO $upstream");
-        assert_eq!(lexer.next(), Err((Problem::CommentedCondition, 0)));
-        assert_eq!(tokens("/* only WHERE it is hot */ x"), [(Kind::Name, "x")]);
+    fn a_comment_that_swallows_a_condition_or_a_sink_is_an_error() {
+        for (text, keyword) in [
+            ("/* WHERE a = 'b' /* hot */ INTO $upstream", "WHERE"),
+            ("/* WHERE(a = 'b') /* hot */ INTO $upstream", "WHERE"),
+            ("/*\nwhere\"a\" = b /* hot */ INTO $upstream", "WHERE"),
+            ("/* WHERE{$x} = 'b' /* hot */ INTO $upstream", "WHERE"),
+            ("/* WHERE'a' = b /* hot */ INTO $upstream", "WHERE"),
+            ("/* INTO $upstream /* all */", "INTO"),
+            ("/* Into $upstream /* not */ INTO BrokeredEndpoint('/modules/m/inputs/i')", "INTO"),
+        ] {
+            assert_eq!(Lexer::new(text).next(), Err((Problem::CommentedOut { keyword }, 0)), "{text}");
+        }
+        for text in
+            ["/* only WHERE it is hot */ x", "/* INTO */ x", "/* nowhere, elsewhere /* x */ x", "/* all /* where hot */ x"]
+        {
+            assert_eq!(tokens(text), [(Kind::Name, "x")], "{text}");
+        }
     }
 
     #[test]

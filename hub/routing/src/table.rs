@@ -82,13 +82,14 @@ impl RouteTable {
     ) -> Result<Self, Vec<RouteError>> {
         let definitions: Vec<RouteDefinition<'d>> = routes.into_iter().map(Into::into).collect();
         if let Some(first_over) = definitions.get(MAX_ROUTES) {
-            return Err(vec![Problem::TooMany { count: definitions.len() }.at(first_over.name, "", 0)]);
+            let error = Problem::TooMany { count: definitions.len() }.at(first_over.name, "", 0);
+            return Err(vec![RouteError { index: MAX_ROUTES, ..error }]);
         }
         let mut table = Self::default();
         let mut errors = Vec::new();
         for (index, definition) in definitions.iter().enumerate() {
             let RouteDefinition { name, text, .. } = *definition;
-            let mut refuse = |(problem, offset): Misfit| errors.push(problem.at(name, text, offset));
+            let mut refuse = |(problem, offset): Misfit| errors.push(RouteError { index, ..problem.at(name, text, offset) });
             if !is_route_name(name) {
                 refuse((Problem::Name, 0));
             } else if definitions.iter().take(index).any(|earlier| earlier.name == name) {

@@ -146,7 +146,11 @@ fn every_mistake_is_named_at_its_place() {
         ),
         (
             "FROM /messages/* WHERE a = 'b' /* hot */ INTO $upstream",
-            "found a comment that contains the condition: it begins with the /* of the source at column 15",
+            "found a comment that takes in WHERE: it begins with the /* of the source, so there is no room for another one at column 15",
+        ),
+        (
+            "FROM /messages/* INTO $upstream /* note */",
+            "found a comment that takes in INTO: it begins with the /* of the source, so there is no room for another one at column 15",
         ),
         ("", "the route is empty"),
         (" /* nothing */ ", "the route is empty"),

@@ -51,6 +51,7 @@ fn all_bad_routes_are_reported_at_once_and_in_order() {
     ])
     .unwrap_err();
     let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(errors.iter().map(|error| error.index).collect::<Vec<_>>(), [1, 2, 2, 3, 4, 4]);
     assert_eq!(
         texts,
         [
