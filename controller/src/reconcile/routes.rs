@@ -5,7 +5,7 @@ use edge_crds::condition::reason;
 use edge_crds::edge_deployment::RouteSpec;
 use edge_protocol::configuration::RouteConfiguration;
 use edge_protocol::identity::ModuleName;
-use edge_routing::{RouteError, RouteTable, warnings};
+use edge_routing::{Priority, RouteTable, warnings};
 
 use super::rejection::Problem;
 
@@ -14,8 +14,10 @@ pub(super) fn compile(
     spec: &EdgeDeploymentSpec,
     problems: &mut Vec<Problem>,
 ) -> (Vec<RouteConfiguration>, Vec<(String, String)>) {
-    let routes: Vec<_> = spec.routes.iter().map(configuration).collect();
+    let before = problems.len();
+    let routes: Vec<_> = spec.routes.iter().map(|route| configuration(route, problems)).collect();
     match RouteTable::compile(&routes) {
+        Ok(_) if problems.len() > before => (routes, Vec::new()),
         Ok(table) => {
             // Modules whose names are no names have their own problem.
             let modules: Vec<ModuleName> = spec.modules.iter().filter_map(|module| module.name.parse().ok()).collect();
@@ -24,38 +26,34 @@ pub(super) fn compile(
             (routes, remarks)
         }
         Err(errors) => {
-            problems.extend(by_route(&routes, &errors));
+            // An error only quotes the beginning of a long name.
+            let name = |index: usize| routes.get(index).map_or("", |route| route.name.as_str());
+            problems.extend(errors.iter().map(|error| refused(name(error.index), "route", error.to_string())));
             (routes, Vec::new())
         }
     }
 }
 
-/// Each error with the whole name of its route, of which an error only quotes the beginning.
-fn by_route(routes: &[RouteConfiguration], errors: &[RouteError]) -> Vec<Problem> {
-    let problem = |route: &str, error: &RouteError| Problem {
+fn refused(route: &str, field: &str, message: String) -> Problem {
+    Problem {
         reason: reason::INVALID_ROUTE,
-        field: format!("spec.routes[{route}].route"),
-        message: error.to_string(),
+        field: format!("spec.routes[{route}].{field}"),
+        message,
         route: Some(route.to_owned()),
-    };
-    let alone = routes.iter().flat_map(|route| {
-        let errors = RouteTable::compile([route]).err().unwrap_or_default();
-        errors.into_iter().map(|error| problem(&route.name, &error))
-    });
-    let mut problems: Vec<_> = alone.collect();
-    if problems.is_empty() {
-        // Each is good by itself, and together they are not.
-        problems.extend(errors.iter().map(|error| problem(&error.route, error)));
     }
-    problems
 }
 
-/// A route as the hub reads it. The schema keeps the numbers in their ranges; one that is not, because nobody checked, is one that the
-/// hub refuses by name.
-fn configuration(route: &RouteSpec) -> RouteConfiguration {
-    RouteConfiguration {
-        priority: route.priority.map(|priority| u8::try_from(priority).unwrap_or(u8::MAX)),
-        time_to_live_secs: route.time_to_live_secs.map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX)),
-        ..RouteConfiguration::new(&route.name, &route.route)
+/// A route as the hub reads it. The schema keeps the numbers in their ranges; one that is not, because nobody checked, is refused here
+/// as it was given.
+fn configuration(route: &RouteSpec, problems: &mut Vec<Problem>) -> RouteConfiguration {
+    let RouteSpec { name, route: text, priority, time_to_live_secs } = route;
+    let checked_priority = priority.and_then(|given| u8::try_from(given).ok()).filter(|given| *given <= Priority::LOWEST);
+    if let (Some(given), None) = (priority, checked_priority) {
+        problems.push(refused(name, "priority", format!("is {given}, it has to be 0 to {}", Priority::LOWEST)));
     }
+    let checked_time = time_to_live_secs.and_then(|given| u32::try_from(given).ok());
+    if let (Some(given), None) = (time_to_live_secs, checked_time) {
+        problems.push(refused(name, "timeToLiveSecs", format!("is {given}, it has to be 0 to {}", u32::MAX)));
+    }
+    RouteConfiguration { priority: checked_priority, time_to_live_secs: checked_time, ..RouteConfiguration::new(name, text) }
 }

@@ -17,6 +17,21 @@ fn each_bad_spec_is_refused_with_field_and_reason() {
             "InvalidRoute",
             "spec.routes[readings].route: route readings: unknown function \"lenght\" at column 15, did you mean length?",
         ),
+        (
+            route("SELECT * INTO $upstream"),
+            "InvalidRoute",
+            "spec.routes[readings].route: route readings: expected FROM, found the keyword \"INTO\" at column 10",
+        ),
+        (
+            Example::new().with("/routes/0/priority", json!(300)),
+            "InvalidRoute",
+            "spec.routes[readings].priority: is 300, it has to be 0 to 9",
+        ),
+        (
+            Example::new().with("/routes/0/timeToLiveSecs", json!(-1)),
+            "InvalidRoute",
+            "spec.routes[readings].timeToLiveSecs: is -1, it has to be 0 to 4294967295",
+        ),
         (options(json!("[")), "InvalidCreateOptions", "spec.modules[tempSensor].createOptions: is not JSON"),
         (options(json!({"Env": 1})), "InvalidCreateOptions", "spec.modules[tempSensor].createOptions.Env: must be a list"),
         (
@@ -74,6 +89,24 @@ fn each_bad_spec_is_refused_with_field_and_reason() {
         assert!(rejection.to_string().starts_with(expected), "{rejection}\nexpected {expected}");
         assert_eq!(rejection.reason(), reason, "{rejection}");
     }
+}
+
+#[test]
+fn what_is_wrong_with_routes_together_is_said_with_what_is_wrong_with_each() {
+    let long = "n".repeat(128);
+    let routes = json!([
+        {"name": long, "route": "FROM /* INTO $upstream"},
+        {"name": "bad", "route": "FROM /* INTO nowhere", "priority": 10},
+        {"name": long, "route": "SELECT * FROM /* INTO $upstream"},
+    ]);
+    let rejection = Example::new().with("/routes", routes).rejection();
+    let problems: Vec<_> =
+        rejection.problems().iter().map(|problem| (problem.field.as_str(), problem.message.as_str())).collect();
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    assert_eq!(problems[0], ("spec.routes[bad].priority", "is 10, it has to be 0 to 9"));
+    assert!(problems[1].0 == "spec.routes[bad].route" && problems[1].1.contains("nowhere"), "{problems:?}");
+    assert_eq!(problems[2].0, format!("spec.routes[{long}].route"));
+    assert!(problems[2].1.ends_with("an earlier route has the same name"), "{problems:?}");
 }
 
 #[test]
