@@ -12,10 +12,13 @@ use crate::subject::{Property, Subject, SystemName};
 /// Most places in the body that the conditions of one configuration may ask for: each costs 32 bytes while a message is judged.
 pub(crate) const MAX_BODY_PATHS: usize = 1_000;
 
+/// The place that is the whole body.
+pub(super) const ROOT: usize = 0;
+
 /// The paths. Each has a number, by which a [`FoundAll`] is asked.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Paths {
-    /// The first is the whole body.
+    /// The first is the whole body; each comes after the one above it.
     nodes: Vec<Node>,
     count: usize,
 }
@@ -64,7 +67,7 @@ impl Paths {
         if known.is_some() || self.count >= MAX_BODY_PATHS {
             return known;
         }
-        let at = path.steps().iter().fold(0, |at, step| self.below(at, step));
+        let at = path.steps().iter().fold(ROOT, |at, step| self.below(at, step));
         let number = self.count;
         self.nodes.get_mut(at)?.number = Some(number);
         self.count += 1;
@@ -114,6 +117,11 @@ impl Paths {
         let mut values = Values::new();
         values.resize(self.count, Found::Nothing);
         values
+    }
+
+    /// How many places are asked for or on the way to one, the whole body included.
+    pub(super) const fn places(&self) -> usize {
+        self.nodes.len()
     }
 
     pub(super) fn node(&self, at: usize) -> Option<&Node> {

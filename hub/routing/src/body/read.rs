@@ -1,12 +1,16 @@
-//! Reads a body once, keeps what is asked for.
+//! Reads a body once, from beginning to end, and keeps what is asked for. What is not asked for is held to the same grammar, so that
+//! what one route sees of a body never depends on what the others ask for.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use smallvec::SmallVec;
 
 use super::date::looks_like_date;
-use super::paths::{Found, Node, Paths, Values};
+use super::paths::{Found, Paths, ROOT, Values};
+use super::scan::{Scanner, Token};
+
+/// Most objects and arrays inside one another. A body that nests deeper cannot be read; paths are shorter by far.
+const MAX_DEPTH: usize = 512;
 
 /// How a body is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,175 +40,184 @@ pub(super) fn encoding(content_type: Option<&str>, content_encoding: Option<&str
 
 /// What the body has at the ends of the paths; `None`: it cannot be read.
 pub(super) fn read<'b>(paths: &Paths, encoding: Encoding, body: &'b [u8]) -> Option<Values<'b>> {
-    match encoding {
-        Encoding::Utf8 => read_utf8(paths, body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)),
-        Encoding::Utf16 | Encoding::Utf32 => {
-            let text = if encoding == Encoding::Utf16 { from_utf16(body)? } else { from_utf32(body)? };
-            let found = read_utf8(paths, text.strip_prefix('\u{feff}').unwrap_or(&text).as_bytes())?;
+    match decoded(encoding, body) {
+        Cow::Borrowed(text) => read_text(paths, text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)),
+        Cow::Owned(text) => {
+            let found = read_text(paths, text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text))?;
             Some(found.into_iter().map(Found::into_owned).collect())
         }
     }
 }
 
-fn read_utf8<'b>(paths: &Paths, body: &'b [u8]) -> Option<Values<'b>> {
-    let mut values = paths.nothing();
-    let mut json = serde_json::Deserializer::from_slice(body);
-    let place = Place { paths, node: paths.node(0)?, is_root: true, values: &mut values };
-    place.deserialize(&mut json).ok()?;
-    json.end().ok()?;
-    Some(values)
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// The body as a text. What is no character becomes U+FFFD, as in IoT Edge: one spoilt text does not spoil its neighbours.
+fn decoded(encoding: Encoding, body: &[u8]) -> Cow<'_, str> {
+    match encoding {
+        Encoding::Utf8 => String::from_utf8_lossy(body),
+        Encoding::Utf16 => Cow::Owned(from_utf16(body)),
+        Encoding::Utf32 => Cow::Owned(from_utf32(body)),
+    }
 }
 
 /// Little-endian, unless its first character says otherwise.
-fn from_utf16(body: &[u8]) -> Option<String> {
+fn from_utf16(body: &[u8]) -> String {
     let big_endian = body.starts_with(&[0xFE, 0xFF]);
     let (pairs, rest) = body.as_chunks::<2>();
     let unit = |pair: &[u8; 2]| if big_endian { u16::from_be_bytes(*pair) } else { u16::from_le_bytes(*pair) };
-    rest.is_empty().then(|| char::decode_utf16(pairs.iter().map(unit)).collect::<Result<String, _>>().ok())?
+    let chars = char::decode_utf16(pairs.iter().map(unit)).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER));
+    chars.chain(half(rest)).collect()
 }
 
 /// Little-endian, unless its first character says otherwise.
-fn from_utf32(body: &[u8]) -> Option<String> {
+fn from_utf32(body: &[u8]) -> String {
     let big_endian = body.starts_with(&[0, 0, 0xFE, 0xFF]);
     let (quads, rest) = body.as_chunks::<4>();
     let number = |quad: &[u8; 4]| if big_endian { u32::from_be_bytes(*quad) } else { u32::from_le_bytes(*quad) };
-    rest.is_empty().then(|| quads.iter().map(|quad| char::from_u32(number(quad))).collect::<Option<String>>())?
+    let chars = quads.iter().map(|quad| char::from_u32(number(quad)).unwrap_or(char::REPLACEMENT_CHARACTER));
+    chars.chain(half(rest)).collect()
 }
 
-/// A place that is asked for, or on the way to one.
-struct Place<'p, 'v, 'b> {
+/// What is left over of a character at the end.
+fn half(rest: &[u8]) -> Option<char> {
+    (!rest.is_empty()).then_some(char::REPLACEMENT_CHARACTER)
+}
+
+/// An object or array that is not closed yet.
+struct Open {
+    is_object: bool,
+    /// The place that is asked for, or on the way to one.
+    place: Option<usize>,
+    /// How many of its entries have begun.
+    entries: u32,
+}
+
+fn read_text<'b>(paths: &Paths, text: &'b str) -> Option<Values<'b>> {
+    let mut scanner = Scanner::new(text);
+    let mut reading = Reading::new(paths);
+    if scanner.value()? != Token::Object {
+        return None;
+    }
+    let mut open: SmallVec<[Open; 8]> = SmallVec::new();
+    open.push(Open { is_object: true, place: Some(ROOT), entries: 0 });
+    while let Some(inner) = open.last_mut() {
+        if scanner.take(if inner.is_object { '}' } else { ']' }) {
+            open.pop();
+            continue;
+        }
+        if inner.entries > 0 && !scanner.take(',') {
+            return None;
+        }
+        let node = inner.place.and_then(|place| paths.node(place));
+        let below = if inner.is_object {
+            let name = scanner.name()?;
+            node.and_then(|node| node.member(&name.text()))
+        } else {
+            node.and_then(|node| node.element(inner.entries))
+        };
+        inner.entries = inner.entries.saturating_add(1);
+        let value = scanner.value()?;
+        if let (Some(above), Some(place)) = (inner.place, below) {
+            reading.found(above, place, value);
+        }
+        if matches!(value, Token::Object | Token::Array) {
+            if open.len() >= MAX_DEPTH {
+                return None;
+            }
+            open.push(Open { is_object: value == Token::Object, place: below, entries: 0 });
+        }
+    }
+    scanner.is_at_end().then(|| reading.values())
+}
+
+/// What is known of the places while a body is read.
+struct Reading<'p, 'b> {
     paths: &'p Paths,
-    node: &'p Node,
-    is_root: bool,
-    values: &'v mut Values<'b>,
+    values: Values<'b>,
+    /// Of each place, when it was found last.
+    found: SmallVec<[Visit; 8]>,
+    visits: usize,
+    /// Was a name given once more?
+    repeated: bool,
 }
 
-impl<'p, 'b> Place<'p, '_, 'b> {
-    fn below(&mut self, node: usize) -> Option<Place<'p, '_, 'b>> {
-        Some(Place { paths: self.paths, node: self.paths.node(node)?, is_root: false, values: self.values })
-    }
-
-    fn set<E: serde::de::Error>(&mut self, found: Found<'b>) -> Result<(), E> {
-        if self.is_root && found != Found::Composite {
-            return Err(E::custom("not an object"));
-        }
-        if let Some(value) = self.node.number.and_then(|number| self.values.get_mut(number)) {
-            *value = found;
-        }
-        Ok(())
-    }
-
-    /// Forgets what is below a name that is given once more.
-    fn clear(&mut self, node: usize) {
-        let Some(node) = self.paths.node(node) else { return };
-        if let Some(value) = node.number.and_then(|number| self.values.get_mut(number)) {
-            *value = Found::Nothing;
-        }
-        for below in node.below() {
-            self.clear(below);
-        }
-    }
+/// When a place was found, counting from 1; 0 is never.
+#[derive(Clone, Copy, Default)]
+struct Visit {
+    number: usize,
+    /// When the place above it was found, then.
+    above: usize,
 }
 
-impl<'b> DeserializeSeed<'b> for Place<'_, '_, 'b> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'b>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "numbers are doubles in this language")]
-impl<'b> Visitor<'b> for Place<'_, '_, 'b> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_root { "an object" } else { "a value" })
+impl<'p, 'b> Reading<'p, 'b> {
+    fn new(paths: &'p Paths) -> Self {
+        let mut found: SmallVec<[Visit; 8]> = SmallVec::new();
+        found.resize(paths.places(), Visit::default());
+        let mut reading = Self { paths, values: paths.nothing(), found, visits: 0, repeated: false };
+        reading.visit(ROOT, 0);
+        reading
     }
 
-    fn visit_unit<E: serde::de::Error>(mut self) -> Result<(), E> {
-        self.set(Found::Null)
+    fn visit(&mut self, place: usize, above: usize) {
+        self.visits += 1;
+        if let Some(visit) = self.found.get_mut(place) {
+            self.repeated |= visit.number > 0;
+            *visit = Visit { number: self.visits, above };
+        }
     }
 
-    fn visit_bool<E: serde::de::Error>(mut self, value: bool) -> Result<(), E> {
-        self.set(Found::Bool(value))
+    fn number_of(&self, place: usize) -> usize {
+        self.found.get(place).map_or(0, |visit| visit.number)
     }
 
-    fn visit_i64<E: serde::de::Error>(mut self, value: i64) -> Result<(), E> {
-        self.set(Found::Number(value as f64))
+    fn found(&mut self, above: usize, place: usize, value: Token<'b>) {
+        self.visit(place, self.number_of(above));
+        if let Some(number) = self.paths.node(place).and_then(|node| node.number)
+            && let Some(found) = self.values.get_mut(number)
+        {
+            *found = Found::from(value);
+        }
     }
 
-    fn visit_u64<E: serde::de::Error>(mut self, value: u64) -> Result<(), E> {
-        self.set(Found::Number(value as f64))
-    }
-
-    fn visit_f64<E: serde::de::Error>(mut self, value: f64) -> Result<(), E> {
-        self.set(Found::Number(value))
-    }
-
-    fn visit_borrowed_str<E: serde::de::Error>(mut self, value: &'b str) -> Result<(), E> {
-        self.set(if looks_like_date(value) { Found::Date } else { Found::Text(Cow::Borrowed(value)) })
-    }
-
-    fn visit_str<E: serde::de::Error>(mut self, value: &str) -> Result<(), E> {
-        self.set(if looks_like_date(value) { Found::Date } else { Found::Text(Cow::Owned(value.to_owned())) })
-    }
-
-    fn visit_map<A: MapAccess<'b>>(mut self, mut map: A) -> Result<(), A::Error> {
-        self.set(Found::Composite)?;
-        while let Some(member) = map.next_key_seed(MemberName(self.node))? {
-            match member {
-                Some(node) => {
-                    self.clear(node);
-                    let below = self.below(node).ok_or_else(|| A::Error::custom("no such place"))?;
-                    map.next_value_seed(below)?;
-                }
-                None => {
-                    map.next_value::<IgnoredAny>()?;
+    /// Of a name given twice the last value counts: what was below the first is forgotten. Done once and at the end, as a body may give
+    /// a name ten thousand times.
+    fn values(mut self) -> Values<'b> {
+        if !self.repeated {
+            return self.values;
+        }
+        let mut holds = vec![false; self.paths.places()];
+        if let Some(root) = holds.get_mut(ROOT) {
+            *root = true;
+        }
+        // A place comes after the one above it.
+        for place in ROOT..self.paths.places() {
+            let Some(node) = self.paths.node(place) else { continue };
+            let (holds_here, number) = (holds.get(place) == Some(&true), self.number_of(place));
+            for below in node.below() {
+                if let (Some(visit), Some(holds)) = (self.found.get(below), holds.get_mut(below)) {
+                    *holds = holds_here && visit.above == number;
                 }
             }
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'b>>(mut self, mut elements: A) -> Result<(), A::Error> {
-        if self.is_root {
-            return Err(A::Error::custom("not an object"));
-        }
-        self.set(Found::Composite)?;
-        for position in 0..=u32::MAX {
-            let taken = match self.node.element(position).and_then(|node| self.below(node)) {
-                Some(below) => elements.next_element_seed(below)?.is_some(),
-                None => elements.next_element::<IgnoredAny>()?.is_some(),
-            };
-            if !taken {
-                break;
+            if !holds_here && let Some(value) = node.number.and_then(|number| self.values.get_mut(number)) {
+                *value = Found::Nothing;
             }
         }
-        Ok(())
+        self.values
     }
 }
 
-/// The name of a member: where it is asked for, if it is.
-struct MemberName<'p>(&'p Node);
-
-impl<'b> DeserializeSeed<'b> for MemberName<'_> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'b>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for MemberName<'_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the name of a member")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.0.member(name))
+impl<'b> From<Token<'b>> for Found<'b> {
+    fn from(value: Token<'b>) -> Self {
+        match value {
+            Token::Object | Token::Array => Self::Composite,
+            Token::Null => Self::Null,
+            Token::Bool(value) => Self::Bool(value),
+            Token::Number(number) => Self::Number(number.value()),
+            Token::Text(literal) => {
+                let text = literal.text();
+                if looks_like_date(&text) { Self::Date } else { Self::Text(text) }
+            }
+        }
     }
 }
 
