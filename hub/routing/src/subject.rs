@@ -3,6 +3,8 @@
 use edge_protocol::message::Message;
 use edge_protocol::system_properties::SystemProperty;
 
+use crate::condition::upper_letter;
+
 /// What has properties and a body. Names of properties are looked up in any case.
 pub trait Subject {
     /// A property that the sender named.
@@ -74,8 +76,22 @@ impl Subject for Message {
     }
 }
 
-/// Equal but for case. Names are ASCII almost always, so the slow way is rarely taken.
+/// Equal but for case: letter by letter, in capitals. Names are ASCII almost always, so the slow way is rarely taken.
 pub(crate) fn same(a: &str, b: &str) -> bool {
-    a.eq_ignore_ascii_case(b)
-        || (!a.is_ascii() && !b.is_ascii() && a.chars().flat_map(char::to_lowercase).eq(b.chars().flat_map(char::to_lowercase)))
+    a.eq_ignore_ascii_case(b) || (!a.is_ascii() && !b.is_ascii() && a.chars().map(upper_letter).eq(b.chars().map(upper_letter)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_equal_letter_by_letter_in_capitals() {
+        for (a, b) in [("Level", "lEVEL"), ("Größe", "GRÖßE"), ("ΣΑΣ", "σας"), ("éÀ", "Éà")] {
+            assert!(same(a, b), "{a} {b}");
+        }
+        for (a, b) in [("level", "levels"), ("ẞ", "ß"), ("Größe", "GRÖSSE"), ("e", "é"), ("é", "è")] {
+            assert!(!same(a, b), "{a} {b}");
+        }
+    }
 }

@@ -226,6 +226,9 @@ fn the_body_counts_only_as_json_in_a_known_encoding() {
         ("application/json", "latin-1", r#"{"a": 1}"#, 'U'),
         ("text/plain", "utf-8", r#"{"a": 1}"#, 'U'),
         ("application/json", "utf-8", r#"[{"a": 1}]"#, 'U'),
+        ("application/json", "utf-8", r#"{"b": 1e999, "c": NaN, "d": "\ud800", "a": 1}"#, 'T'),
+        ("application/json", "utf-8", r#"{"a": NaN}"#, 'U'),
+        ("application/json", "utf-8", r#"{"a": Infinity}"#, 'F'),
         ("application/json", "utf-8", "a", 'U'),
         ("application/json", "utf-8", "", 'U'),
     ] {
@@ -286,4 +289,51 @@ fn operators_without_blanks_belong_to_names() {
         ("level = TRUE", 'U'),
         ("level = 'high' /* of the two */ AND count = '3'", 'T'),
     ]);
+}
+
+#[test]
+fn a_text_longer_than_any_message_is_undefined() {
+    let long = "x".repeat(60_000);
+    let message = support::message(&[("a", Some(&long))], "{}");
+    let repeated = format!("is_defined(concat({}))", vec!["a"; 4_000].join(","));
+    for (condition, expected) in [
+        ("length(a || a || a || a) = 240000", 'T'),
+        ("length(concat(a, concat(a, a), a)) = 240000", 'T'),
+        ("is_defined(a || a || a || a || a)", 'F'),
+        ("is_defined(concat(a, a) || concat(a, a, a))", 'F'),
+        ("is_defined(concat(upper(a || a), lower(a || a), a))", 'F'),
+        (repeated.as_str(), 'F'),
+    ] {
+        assert_eq!(result(condition, &message), expected, "{:.60}", condition);
+    }
+}
+
+#[test]
+fn each_operand_that_is_not_yes_or_no_is_named_at_its_place() {
+    let problems = |condition: &str| -> Vec<String> {
+        let errors = Condition::compile(condition, Sees::Telemetry).unwrap_err();
+        errors.iter().map(|error| error.to_string().trim_start_matches("route : ").to_owned()).collect()
+    };
+    assert_eq!(
+        problems("level AND 1 + 2 AND a = 'b' AND 'x' AND c = 'd'"),
+        [
+            "AND takes bool on either side, found string at column 1",
+            "AND takes bool on either side, found number at column 13",
+            "AND takes bool on either side, found string at column 33",
+        ]
+    );
+    assert_eq!(
+        problems("a = 'b' OR nothing(1) OR level OR abs('x') > 1"),
+        [
+            "unknown function \"nothing\" at column 12",
+            "OR takes bool on either side, found string at column 26",
+            "abs takes (number), found (string) at column 35; a property is a string, and as_number(…) makes a number of it",
+        ]
+    );
+    // What cannot be read may be of the body, and then its neighbour may be anything.
+    assert_eq!(problems("nothing(1) AND level").len(), 1);
+    assert_eq!(
+        problems("(a = 'b' AND c = 'd' AND e = 'f') + 1 = 2"),
+        ["+ takes number and number, found bool and number at column 35"]
+    );
 }

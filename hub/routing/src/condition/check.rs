@@ -61,7 +61,7 @@ impl Checker<'_> {
             }
             ExpressionKind::Unary(operator, operand) => self.unary(*operator, operand, offset),
             ExpressionKind::Binary(operator, operands) => self.binary(*operator, operands, offset),
-            ExpressionKind::Chain(operator, operands) => self.chain(*operator, operands, offset),
+            ExpressionKind::Chain(operator, operands) => self.chain(*operator, operands),
             ExpressionKind::Call(name, arguments) => self.call(name, arguments, offset),
         }
     }
@@ -144,7 +144,7 @@ impl Checker<'_> {
             return self.refuse_operands(operator.text(), expected, &[left_type, right_type], offset);
         }
         Some(match operator {
-            BinaryOperator::Concatenate => (Node::Concat(Box::new(nodes)), Type::Text),
+            BinaryOperator::Concatenate => (Node::concat(nodes), Type::Text),
             BinaryOperator::Coalesce => (Node::Coalesce(Box::new(nodes)), if any { Type::Body } else { left_type }),
             _ if expected == "number and number" => {
                 (Node::Arithmetic(operator, Box::new(nodes)), if any { Type::Body } else { Type::Number })
@@ -153,17 +153,21 @@ impl Checker<'_> {
         })
     }
 
-    fn chain(&mut self, operator: ChainOperator, operands: &[Expression<'_>], offset: usize) -> Checked {
-        let checked: Vec<Checked> = operands.iter().map(|operand| self.expression(operand)).collect();
-        let checked: Vec<(Node, Type)> = checked.into_iter().collect::<Option<_>>()?;
-        let types: Vec<Type> = checked.iter().map(|(_, type_)| *type_).collect();
+    fn chain(&mut self, operator: ChainOperator, operands: &[Expression<'_>]) -> Checked {
         let mut result: Option<Type> = None;
-        let mut links: Vec<Link> = Vec::with_capacity(checked.len());
-        for (node, type_) in checked {
+        let mut links: Vec<Link> = Vec::with_capacity(operands.len());
+        for operand in operands {
+            let Some((node, type_)) = self.expression(operand) else {
+                // It could have been of the body.
+                result = result.or(Some(Type::Body));
+                continue;
+            };
             let yes_or_no = matches!(type_, Type::Bool | Type::Null | Type::Undefined | Type::Body);
             // On the right of a value of the body IoT Edge takes anything.
             if !yes_or_no && result != Some(Type::Body) {
-                return self.refuse_operands(operator.text(), "bool and bool", &types, offset);
+                self.refuse_operands(operator.text(), "bool on either side", &[type_], operand.offset);
+                result = result.or(Some(Type::Bool));
+                continue;
             }
             let both = type_ == Type::Body || result == Some(Type::Body);
             links.push(Link { node, both, decided: !both && type_ != Type::Null });
@@ -174,7 +178,8 @@ impl Checker<'_> {
                 _ => Type::Bool,
             });
         }
-        result.map(|type_| (Node::Chain(operator, links), type_))
+        let is_whole = links.len() == operands.len();
+        result.filter(|_| is_whole).map(|type_| (Node::Chain(operator, links), type_))
     }
 
     fn call(&mut self, name: &str, arguments: &[Expression<'_>], offset: usize) -> Checked {
@@ -200,7 +205,8 @@ impl Checker<'_> {
             };
             return self.refuse(problem, offset);
         }
-        Some((Node::Call(function, nodes), function.gives()))
+        let node = if function.is_concat() { Node::concat(nodes) } else { Node::Call(function, nodes) };
+        Some((node, function.gives()))
     }
 
     fn twin_change_includes(&mut self, arguments: &[Expression<'_>], offset: usize) -> Checked {

@@ -41,6 +41,7 @@ enum Compute {
     /// A question about one value, whatever it is.
     Question(fn(&Value<'_>) -> bool),
     AsNumber,
+    /// By a node of its own, which `||` shares.
     Concat,
     IsNull,
     Power,
@@ -158,6 +159,10 @@ impl Function {
         self.gives
     }
 
+    pub(super) const fn is_concat(&self) -> bool {
+        matches!(self.compute, Compute::Concat)
+    }
+
     /// May it be called with these?
     pub(crate) fn accepts(&self, given: &[Type]) -> bool {
         self.overloads.iter().any(|overload| {
@@ -189,25 +194,11 @@ impl Function {
             (Compute::Power, [base, exponent]) => {
                 base.as_number().zip(exponent.as_number()).map(|(base, exponent)| Value::number(base.powf(exponent)))
             }
-            (Compute::Concat, texts) => concat(texts),
             (Compute::Substring, [text, numbers @ ..]) => substring(text, numbers),
             _ => None,
         };
         result.unwrap_or(Value::Undefined)
     }
-}
-
-/// A property without a value is empty here.
-pub(crate) fn concat<'v>(texts: &[Value<'_>]) -> Option<Value<'v>> {
-    let mut all = String::new();
-    for text in texts {
-        match text {
-            Value::Text(text) => all.push_str(text),
-            Value::NoText => {}
-            _ => return None,
-        }
-    }
-    Some(Value::Text(Cow::Owned(all)))
 }
 
 fn substring<'v>(text: &mut Value<'v>, numbers: &[Value<'v>]) -> Option<Value<'v>> {

@@ -33,6 +33,7 @@ pub(crate) use check::check;
 pub(crate) use node::{Context, Node};
 pub use parse::MAX_NESTING;
 pub(crate) use parse::expression;
+pub(crate) use text::upper_letter;
 pub(crate) use value::Type;
 pub use value::{Truth, Value};
 

@@ -3,9 +3,10 @@
 use std::cell::OnceCell;
 use std::cmp::Ordering;
 
+use edge_protocol::message::MAX_MESSAGE_BYTES;
 use smallvec::SmallVec;
 
-use super::function::{self, Function};
+use super::function::Function;
 use super::syntax::{BinaryOperator, ChainOperator};
 use super::value::Value;
 use crate::body::{Found, FoundAll, Paths};
@@ -28,7 +29,8 @@ pub(crate) enum Node {
     Negate(Box<Node>),
     Not(Box<Node>),
     Arithmetic(BinaryOperator, Box<[Node; 2]>),
-    Concat(Box<[Node; 2]>),
+    /// Texts one after another: `||` and `concat`, however nested.
+    Concat(Vec<Node>),
     Compare(Box<Comparison>),
     Chain(ChainOperator, Vec<Link>),
     Coalesce(Box<[Node; 2]>),
@@ -97,6 +99,18 @@ impl Otherwise {
 }
 
 impl Node {
+    /// One after another; those of which a part is made become parts themselves, so that nothing is copied twice.
+    pub(super) fn concat(parts: impl IntoIterator<Item = Self>) -> Self {
+        let mut all = Vec::new();
+        for part in parts {
+            match part {
+                Self::Concat(inner) => all.extend(inner),
+                other => all.push(other),
+            }
+        }
+        Self::Concat(all)
+    }
+
     /// Recurses no deeper than the condition nests.
     pub(crate) fn value<'v, S: Subject>(&'v self, context: &'v Context<'_, S>) -> Value<'v> {
         match self {
@@ -111,7 +125,7 @@ impl Node {
             Self::Negate(operand) => operand.value(context).as_number().map_or(Value::Undefined, |number| Value::Number(-number)),
             Self::Not(operand) => Value::of_bool(operand.value(context).as_bool().map(|value| !value)),
             Self::Arithmetic(operator, operands) => arithmetic(*operator, both(operands, context)),
-            Self::Concat(operands) => function::concat(&both(operands, context)).unwrap_or(Value::Undefined),
+            Self::Concat(parts) => concat(parts, context).map_or(Value::Undefined, |text| Value::Text(text.into())),
             Self::Compare(comparison) => comparison.value(context),
             Self::Chain(operator, links) => chain(*operator, links, context),
             Self::Coalesce(operands) => {
@@ -133,6 +147,20 @@ fn both<'v, S: Subject>([left, right]: &'v [Node; 2], context: &'v Context<'_, S
 fn call<'v, S: Subject>(function: &Function, arguments: &'v [Node], context: &'v Context<'_, S>) -> Value<'v> {
     let mut values: SmallVec<[Value<'v>; 3]> = arguments.iter().map(|argument| argument.value(context)).collect();
     function.call(&mut values)
+}
+
+/// A property without a value is empty here. `None`: one part is no text, or the whole is longer than any message.
+#[inline(never)]
+fn concat<S: Subject>(parts: &[Node], context: &Context<'_, S>) -> Option<String> {
+    let mut all = String::new();
+    for part in parts {
+        match part.value(context) {
+            Value::Text(text) if text.len() <= MAX_MESSAGE_BYTES - all.len() => all.push_str(&text),
+            Value::NoText => {}
+            _ => return None,
+        }
+    }
+    Some(all)
 }
 
 fn of_property(property: Property<'_>) -> Value<'_> {
@@ -202,5 +230,20 @@ fn joined<'v>(decisive: bool, both: bool, left: Value<'v>, right: Value<'v>) -> 
         }
         (Value::Bool(known), _) | (_, Value::Bool(known)) if known == decisive => Value::Bool(known),
         _ => Value::Undefined,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_texts_are_copied_once() {
+        let part = || Node::Constant(Value::Null);
+        let nested =
+            Node::concat([Node::concat([part(), part()]), part(), Node::concat([part(), Node::concat([part(), part()])])]);
+        assert!(
+            matches!(nested, Node::Concat(parts) if parts.iter().all(|part| matches!(part, Node::Constant(_))) && parts.len() == 6)
+        );
     }
 }

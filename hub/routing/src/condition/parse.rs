@@ -60,17 +60,17 @@ fn binary<'t>(cursor: &mut Cursor<'t>, least: Binding, level: usize) -> Result<B
 }
 
 fn join<'t>(infix: Infix, offset: usize, left: Branch<'t>, right: Branch<'t>) -> Result<Branch<'t>, Misfit> {
-    let (kind, depth) = match (infix, left.expression) {
-        // The chain grows, and takes its place in the depth already.
-        (Infix::Chain(operator), Expression { kind: ExpressionKind::Chain(same, mut operands), .. }) if same == operator => {
+    let (kind, depth, offset) = match (infix, left.expression) {
+        // The chain grows where it is, and takes its place in the depth already.
+        (Infix::Chain(operator), Expression { kind: ExpressionKind::Chain(same, mut operands), offset }) if same == operator => {
             operands.push(right.expression);
-            (ExpressionKind::Chain(operator, operands), left.depth.max(right.depth + 1))
+            (ExpressionKind::Chain(operator, operands), left.depth.max(right.depth + 1), offset)
         }
         (Infix::Chain(operator), first) => {
-            (ExpressionKind::Chain(operator, vec![first, right.expression]), left.depth.max(right.depth) + 1)
+            (ExpressionKind::Chain(operator, vec![first, right.expression]), left.depth.max(right.depth) + 1, offset)
         }
         (Infix::Binary(operator), first) => {
-            (ExpressionKind::Binary(operator, Box::new([first, right.expression])), left.depth.max(right.depth) + 1)
+            (ExpressionKind::Binary(operator, Box::new([first, right.expression])), left.depth.max(right.depth) + 1, offset)
         }
     };
     grown(kind, offset, depth)

@@ -76,7 +76,12 @@ pub(crate) fn lower(text: &str) -> Cow<'_, str> {
 
 /// Each letter on its own: one that would become several stays.
 pub(crate) fn upper(text: &str) -> Cow<'_, str> {
-    mapped(text, |c| single(c, c.to_uppercase()))
+    mapped(text, upper_letter)
+}
+
+/// The letter itself, if it would become several.
+pub(crate) fn upper_letter(c: char) -> char {
+    single(c, c.to_uppercase())
 }
 
 fn mapped(text: &str, map: impl Fn(char) -> char) -> Cow<'_, str> {
