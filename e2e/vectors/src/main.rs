@@ -23,7 +23,8 @@ use report::Report;
 
 /// Runs reference vectors against the hub's libraries, and says by area how many agree.
 ///
-/// Ends with 1 if a record differs that is not listed as a deviation, if one that is listed agrees, or if there is nothing to run.
+/// Ends with 1 if a record differs that is not listed as a deviation, if one that is listed agrees, differs in another way or is not in
+/// the file, or if there is nothing to run.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -60,6 +61,9 @@ fn run(arguments: &Arguments) -> Result<Report, Error> {
         if count == 0 {
             return Err(Error::NoRecords { area: area.name });
         }
+    }
+    if arguments.areas.is_empty() {
+        report.miss_deviations();
     }
     Ok(report)
 }

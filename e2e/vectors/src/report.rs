@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::areas::Area;
-use crate::deviations;
+use crate::deviations::{self, DEVIATIONS};
 use crate::record::{Record, Records};
 
 /// What a check found.
@@ -31,6 +31,8 @@ pub(crate) struct Report {
     failed: Vec<String>,
     stale: Vec<String>,
     deviating: Vec<String>,
+    /// The ids of the listed deviations that were met.
+    met: Vec<&'static str>,
     /// Of each area of the file that was not run, its number of records.
     not_run: Vec<usize>,
 }
@@ -52,6 +54,7 @@ impl Report {
             failed: Vec::new(),
             stale: Vec::new(),
             deviating: Vec::new(),
+            met: Vec::new(),
             not_run: not_run.map(|(_, count)| count).collect(),
         }
     }
@@ -62,21 +65,34 @@ impl Report {
         }
         let Some(tally) = self.areas.last_mut() else { return };
         let id = &record.id;
-        match (outcome.agrees(), deviations::reason(id)) {
+        let (got, listed) = (outcome.got.to_string(), deviations::of(id));
+        self.met.extend(listed.map(|deviation| deviation.id));
+        match (outcome.agrees(), listed) {
             (true, None) => tally.passed += 1,
             (true, Some(_)) => {
                 tally.failed += 1;
                 self.stale.push(format!("{id}: is listed as a deviation, and agrees"));
             }
-            (false, Some(reason)) => {
+            (false, Some(deviation)) if deviation.got == got => {
                 tally.deviating += 1;
-                self.deviating.push(format!("{id}: {reason}"));
+                self.deviating.push(format!("{id}: {}", deviation.reason));
+            }
+            (false, Some(deviation)) => {
+                tally.failed += 1;
+                self.failed.push(format!("{id}: is listed as a deviation that gives {}, got {got}", deviation.got));
             }
             (false, None) => {
                 tally.failed += 1;
-                self.failed.push(format!("{id}: expected {}, got {}", outcome.expected, outcome.got));
+                self.failed.push(format!("{id}: expected {}, got {got}", outcome.expected));
             }
         }
+    }
+
+    /// Says which deviations are listed and were not met, after everything that this program knows was run.
+    pub(crate) fn miss_deviations(&mut self) {
+        let missed = DEVIATIONS.iter().filter(|deviation| !self.met.contains(&deviation.id));
+        self.stale
+            .extend(missed.map(|deviation| format!("{}: is listed as a deviation, and there is no such record", deviation.id)));
     }
 
     pub(crate) fn is_success(&self) -> bool {

@@ -53,6 +53,23 @@ fn a_deviation_that_agrees_fails_the_run() {
 }
 
 #[test]
+fn a_deviation_that_differs_in_another_way_fails_the_run() {
+    let differs = r#"[{"area": "route_invalid", "id": "queue_id_parse-002", "route": "FROM /* INTO $upstream", "expected": "route_error"}]"#;
+    let report = run_on(differs, &["route_invalid"]).unwrap();
+    assert!(!report.is_success());
+    assert!(report.to_string().contains("queue_id_parse-002: is listed as a deviation that gives"), "{report}");
+}
+
+#[test]
+fn a_deviation_that_is_not_in_the_file_fails_a_whole_run() {
+    let mut report = run_on(LITERALS, &["literal"]).unwrap();
+    assert!(report.is_success(), "a part of the file need not have them");
+    report.miss_deviations();
+    assert!(!report.is_success());
+    assert!(report.to_string().contains("queue_id_parse-002: is listed as a deviation, and there is no such record"), "{report}");
+}
+
+#[test]
 fn what_cannot_be_run_or_read_is_an_error() {
     for (file, areas, expected) in [
         (LITERALS, &["nonsense"][..], "no area that this program knows begins with \"nonsense\""),
