@@ -304,7 +304,7 @@ fn a_text_longer_than_any_message_is_undefined() {
         ("is_defined(concat(upper(a || a), lower(a || a), a))", 'F'),
         (repeated.as_str(), 'F'),
     ] {
-        assert_eq!(result(condition, &message), expected, "{:.60}", condition);
+        assert_eq!(result(condition, &message), expected, "{condition:.60}");
     }
 }
 
