@@ -6,11 +6,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use edge_protocol::configuration::DEFAULT_DELIVERY_WINDOW;
+use edge_protocol::date;
+use edge_protocol::message::Message;
+use edge_protocol::system_properties::SystemProperties;
 
 use crate::Error;
 use crate::drive::{self, End, Load, Manner, Publisher, Subscriber};
 use crate::hub::{self, DEVICE, Hub, Plan};
 use crate::report::{self, Verdict};
+use crate::wire::BODY_BYTES;
 
 /// Messages that wait for their acknowledgement together.
 const BATCH: usize = 100;
@@ -26,8 +30,9 @@ const JOURNAL_BYTES: u64 = 512 * 1024 * 1024;
 /// Bytes of a sector in the kernel's counters, whatever the device's.
 const SECTOR_BYTES: u64 = 512;
 
-/// Bytes of one message in the journal's keeping: body, sender, stamps. What the journal adds around it counts as written, not as kept.
-pub const RECORD_BYTES: u64 = 350;
+/// Bytes of a record beside its message, and of each of its destinations: the format at the top of the store's `record.rs`.
+const RECORD_HEAD_BYTES: usize = 20;
+const RECORD_ENTRY_BYTES: usize = 20;
 
 /// What and where.
 #[derive(Clone, Debug)]
@@ -38,8 +43,16 @@ pub struct Settings {
     pub folder: PathBuf,
     /// `/sys/block/<device>/stat`.
     pub counter: PathBuf,
-    /// Bytes of one message's record in the journal.
-    pub record_bytes: u64,
+}
+
+/// Bytes of a message of the load, in a record with so many destinations.
+fn record_bytes(destinations: usize) -> Result<u64, Error> {
+    let from = format!("{DEVICE}/sender").parse().map_err(|_| Error::Token { client: "sender".to_owned() })?;
+    let (system, body) = (SystemProperties::new(), vec![0; BODY_BYTES].into());
+    let mut message = Message { from, output: None, system, properties: Vec::new(), body };
+    // As long as any: a UUID, and a time to the tenth of a microsecond.
+    message.system.stamp("0".repeat(36), date::round_trip(0));
+    Ok((message.encode().len() + RECORD_HEAD_BYTES + destinations * RECORD_ENTRY_BYTES) as u64)
 }
 
 /// Measures all of it.
@@ -84,7 +97,7 @@ fn written(settings: &Settings, name: &str, endpoints: &[&str], readers: &[&str]
     let bytes = device_bytes(settings)? - before;
     drop(hub);
     std::fs::remove_dir_all(&folder).map_err(Error::file("remove", &folder))?;
-    Ok(ratio(bytes, counted * settings.record_bytes))
+    Ok(ratio(bytes, counted * record_bytes(endpoints.len())?))
 }
 
 fn send(hub: &Hub, readers: &[&str], manner: Manner) -> Result<(), Error> {

@@ -74,7 +74,7 @@ fn main() -> ExitCode {
             below(&folder, |folder| memory::measure(&memory::Settings { hub, folder, through, queued }))
         }
         Arguments::Disk { hub, folder, counter } => {
-            below(&folder, |folder| disk::measure(&disk::Settings { hub, folder, counter, record_bytes: disk::RECORD_BYTES }))
+            below(&folder, |folder| disk::measure(&disk::Settings { hub, folder, counter }))
         }
     };
     match measured {

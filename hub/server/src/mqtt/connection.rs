@@ -58,6 +58,8 @@ pub(crate) struct Client {
     keep_alive: Duration,
     heard: Instant,
     wrote: Instant,
+    /// Was there room to read when last looked at?
+    was_reading: bool,
     expires: Instant,
     /// Fires at the latest when the client has been silent for too long, or its token expires; often earlier, to no effect.
     alarm: Pin<Box<Sleep>>,
@@ -94,6 +96,7 @@ impl Client {
             keep_alive,
             heard: now,
             wrote: now,
+            was_reading: true,
             expires: now + left.min(LONGEST_TOKEN),
             alarm: Box::pin(tokio::time::sleep_until(now)),
             authenticated,
@@ -137,6 +140,11 @@ impl Client {
             }
             let room = self.link.queued_bytes() < MAX_QUEUED_BYTES;
             let may_read = room && !inbox.is_full();
+            if may_read && !self.was_reading {
+                // The silence was ours; the client's begins now.
+                self.heard = Instant::now();
+            }
+            self.was_reading = may_read;
             self.set_alarm(room, may_read);
             tokio::select! {
                 progress = self.link.exchange(may_read) => {
