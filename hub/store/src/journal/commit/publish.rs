@@ -20,7 +20,8 @@ impl Committer {
         let mut ledger = self.shared.ledger();
         ledger.syncs += 1;
         ledger.end_offset = self.offset;
-        if !tail.published {
+        let began = !tail.published;
+        if began {
             tail.published = true;
             ledger.add_segment(Segment {
                 slot: tail.slot,
@@ -74,7 +75,8 @@ impl Committer {
         self.unsynced_cursors.clear();
         ledger.retired_written(self.run.retired);
         let freed = ledger.take_unneeded();
-        let short = ledger.room_is_short();
+        // Room gets shorter by whole segments only, and looking at all of them for each commit would cost more than it gains.
+        let short = began && ledger.room_is_short();
         drop(ledger);
 
         for endpoint in arrived {
