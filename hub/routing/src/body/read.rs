@@ -101,11 +101,11 @@ fn read_text<'b>(paths: &Paths, text: &'b str) -> Option<Values<'b>> {
     let mut open: SmallVec<[Open; 8]> = SmallVec::new();
     open.push(Open { is_object: true, place: Some(ROOT), entries: 0 });
     while let Some(inner) = open.last_mut() {
-        if scanner.take(if inner.is_object { '}' } else { ']' }) {
+        if scanner.take(if inner.is_object { b'}' } else { b']' }) {
             open.pop();
             continue;
         }
-        if inner.entries > 0 && !scanner.take(',') {
+        if inner.entries > 0 && !scanner.take(b',') {
             return None;
         }
         let node = inner.place.and_then(|place| paths.node(place));

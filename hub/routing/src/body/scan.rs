@@ -40,15 +40,16 @@ impl<'t> Scanner<'t> {
     }
 
     fn skip_blanks(&mut self) {
-        self.rest = self.rest.trim_start_matches([' ', '\t', '\r', '\n']);
+        let blanks = self.rest.bytes().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).count();
+        self.rest = self.rest.get(blanks..).unwrap_or_default();
     }
 
     /// Takes the next character that is not blank if it is this one.
-    pub(super) fn take(&mut self, symbol: char) -> bool {
+    pub(super) fn take(&mut self, symbol: u8) -> bool {
         self.skip_blanks();
-        let rest = self.rest.strip_prefix(symbol);
-        self.rest = rest.unwrap_or(self.rest);
-        rest.is_some()
+        let is_there = self.rest.as_bytes().first() == Some(&symbol);
+        self.rest = self.rest.get(usize::from(is_there)..).unwrap_or_default();
+        is_there
     }
 
     pub(super) fn is_at_end(&mut self) -> bool {
@@ -58,11 +59,11 @@ impl<'t> Scanner<'t> {
 
     /// The name of a member, with the colon after it. `None`: there is none.
     pub(super) fn name(&mut self) -> Option<Literal<'t>> {
-        if !self.take('"') {
+        if !self.take(b'"') {
             return None;
         }
         let name = self.literal()?;
-        self.take(':').then_some(name)
+        self.take(b':').then_some(name)
     }
 
     /// The next value. `None`: there is none.
@@ -97,12 +98,12 @@ impl<'t> Scanner<'t> {
     fn literal(&mut self) -> Option<Literal<'t>> {
         let (mut end, mut has_escapes) = (0, false);
         loop {
-            let rest = self.rest.get(end..)?;
-            let stop = rest.find(['"', '\\'])?;
+            let rest = self.rest.as_bytes().get(end..)?;
+            let stop = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
             end += stop;
-            let Some(escape) = rest.get(stop..)?.strip_prefix('\\') else { break };
+            let Some(escape) = rest.get(stop..)?.strip_prefix(b"\\") else { break };
             has_escapes = true;
-            end += 1 + escape_length(escape.as_bytes())?;
+            end += 1 + escape_length(escape)?;
         }
         let text = self.rest.get(..end)?;
         self.rest = self.rest.get(end + 1..)?;
