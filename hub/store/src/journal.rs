@@ -7,9 +7,10 @@
 //! - `append` returns after the fsync that covers its record. One fsync covers all appends that wait, whatever their endpoints.
 //! - A reader gets the most urgent records first, and those of one priority in the order appended. After a crash, those past the
 //!   saved cursor are read again; none is skipped. What is settled is saved with the next commit, or after 100 ms without one, and then
-//!   without a sync of its own.
+//!   without a sync of its own, unless room is short and that lets go of a segment.
 //! - After a failed append nothing of the same [`Appender`] is accepted until it says so: no record overtakes one tried again.
-//! - Files take no more than `max_bytes`, and one segment more while records are moved. Past it the [`Quota`] says who yields. Half
+//! - Files take no more than `max_bytes`, and one segment more while records are moved. Where a full journal has no other room to save
+//!   cursors, they go to a segment beyond that, which takes no message before there is room again; nothing is dropped for them. Past it the [`Quota`] says who yields. Half
 //!   of the room is guaranteed to the endpoints in equal parts, so one that nobody reads starves no other.
 //! - A record past its time to live is not handed out. Its age counts by a clock that never jumps: see `time.rs`, also for what a
 //!   restart does to it.

@@ -183,7 +183,7 @@ impl World {
         if lost > 0 || usage.corrupt_records > 0 {
             return Err(format!("a power cut damages nothing: {usage:?}"));
         }
-        if usage.bytes_on_disk > usage.bytes_max + SMALL.segment_bytes {
+        if usage.bytes_on_disk > usage.bytes_max + 2 * SMALL.segment_bytes {
             return Err(format!("too large: {usage:?}"));
         }
         Ok(usage)

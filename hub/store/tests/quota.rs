@@ -23,13 +23,13 @@ fn number_of(payload: &Bytes) -> u32 {
     std::str::from_utf8(payload).unwrap().parse().unwrap()
 }
 
-/// Every record is accounted for, and the files take no more than they may.
+/// Every record is accounted for, and the files take no more than they may: records are moved to one more, cursors saved in another.
 fn check(journal: &Journal) -> Usage {
     let usage = journal.usage();
     let depth: u64 = usage.queues.iter().map(|queue| queue.depth).sum();
     let Counts { appended, settled, dropped, expired, lost, retired } = usage.totals;
     assert_eq!(appended, settled + dropped + expired + lost + retired + depth, "{usage:?}");
-    assert!(usage.bytes_on_disk <= usage.bytes_max + SMALL.segment_bytes, "{usage:?}");
+    assert!(usage.bytes_on_disk <= usage.bytes_max + 2 * SMALL.segment_bytes, "{usage:?}");
     usage
 }
 

@@ -169,14 +169,16 @@ impl Committer {
 
     /// Adds one record to the run, beginning another segment if it does not fit.
     fn place(&mut self, destinations: &Destinations, payload: &Bytes) -> Result<(), AppendError> {
-        self.check_share(destinations, payload)?;
-        let mut at = self.resolve(destinations)?;
-        if !self.fits(at, destinations, payload) {
+        let at = loop {
+            self.check_room(destinations, payload)?;
+            // Queues that were idle may have been forgotten with the list of a new segment.
+            let at = self.resolve(destinations)?;
+            if self.fits(at, destinations, payload) {
+                break at;
+            }
             let kept: Vec<_> = self.resolver.queues(at).iter().map(|queue| queue.id).collect();
             self.begin_segment(&kept)?;
-            // Queues that were idle may have been forgotten with the new list.
-            at = self.resolve(destinations)?;
-        }
+        };
         let Some(seed) = self.tail.as_ref().map(|tail| tail.seed) else { return Err(AppendError::Closed) };
         let (mut entries, mut hints) = (std::mem::take(&mut self.entries), std::mem::take(&mut self.hints));
         entries.clear();

@@ -3,6 +3,7 @@
 //! Owned by all clones of the journal under one lock, held for moments and never across I/O. It grows with the number of
 //! queues and segments, both bounded, never with the number of records.
 
+mod cursors;
 mod endpoints;
 mod queue;
 mod room;
@@ -20,7 +21,7 @@ use super::limits::Limits;
 use super::quota::Quota;
 use super::usage::{Counts, EndpointUsage};
 use super::{Offset, QueueUsage, Usage};
-use crate::control::{ClockMark, CursorEntry, Snapshot, SnapshotEntry};
+use crate::control::{ClockMark, Snapshot, SnapshotEntry};
 use crate::queue::QueueName;
 use crate::record::QueueId;
 
@@ -77,6 +78,7 @@ pub(crate) struct Retired {
 
 /// Segments, queues and counters.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is asked for by itself, and they change independently")]
 pub(crate) struct Ledger {
     pub(crate) limits: Limits,
     pub(crate) quota: Quota,
@@ -97,8 +99,10 @@ pub(crate) struct Ledger {
     pub(crate) clock: ClockMark,
     /// Is the clock to be noted on disk, although no cursor moved?
     pub(crate) clock_is_due: bool,
-    /// Queues whose cursor the disk does not know yet.
+    /// Queues whose cursor has yet to be written.
     dirty: BTreeSet<QueueId>,
+    /// Those, and the queues whose cursor is written but not synced: the disk is not sure to know it.
+    unsaved: BTreeSet<QueueId>,
     /// Retired queues that the disk still knows.
     pub(crate) retired: Vec<Retired>,
     /// Segments that lost the last queue that needed them.
@@ -121,6 +125,8 @@ pub(crate) struct Ledger {
     known_damage: BTreeSet<(u64, u64)>,
     /// Somebody waits for room, so whoever makes some says so.
     pub(crate) room_is_awaited: bool,
+    /// Was the last append that found no room refused because more is in use than may be? Otherwise because there was no other segment.
+    pub(crate) refused_over_quota: bool,
     pub(crate) closed: bool,
 }
 
@@ -141,6 +147,7 @@ impl Ledger {
             clock: ClockMark::default(),
             clock_is_due: false,
             dirty: BTreeSet::new(),
+            unsaved: BTreeSet::new(),
             retired: Vec::new(),
             released: Vec::new(),
             free: Vec::new(),
@@ -155,6 +162,7 @@ impl Ledger {
             gone: Counts::default(),
             known_damage: BTreeSet::new(),
             room_is_awaited: false,
+            refused_over_quota: false,
             closed: false,
         }
     }
@@ -203,7 +211,9 @@ impl Ledger {
         let Some(queue) = self.queues.get_mut(&id) else { return (None, false) };
         let (held, cursor) = (queue.held_bytes(), queue.cursor.number);
         let result = change(queue);
-        let (held_now, moved) = (queue.held_bytes(), queue.cursor.number != cursor);
+        // A cursor that was read from disk has not moved.
+        let moved = queue.cursor.number != cursor && queue.cursor.number != queue.durable.number;
+        let held_now = queue.held_bytes();
         if held != held_now
             && let Some(endpoint) = self.endpoints.get_mut(&queue.endpoint)
         {
@@ -214,48 +224,9 @@ impl Ledger {
         let tell_writer = moved && self.dirty.is_empty();
         if moved {
             self.dirty.insert(id);
+            self.unsaved.insert(id);
         }
         (Some(result), tell_writer)
-    }
-
-    pub(crate) fn cursors_moved(&self) -> bool {
-        !self.dirty.is_empty() || !self.retired.is_empty() || self.clock_is_due
-    }
-
-    /// Cursors that the disk does not know yet.
-    pub(crate) fn moved_cursors(&self) -> Vec<CursorEntry> {
-        let moved = self.dirty.iter().filter_map(|id| Some((id, self.queues.get(id)?)));
-        moved.filter(|(_, queue)| queue.named).map(|(id, queue)| CursorEntry { id: *id, cursor: queue.cursor }).collect()
-    }
-
-    /// These cursors are written; on disk if `synced`.
-    pub(crate) fn cursors_written(&mut self, written: &[CursorEntry], synced: bool) {
-        for entry in written {
-            let Some(queue) = self.queues.get_mut(&entry.id) else { continue };
-            if queue.cursor == entry.cursor {
-                self.dirty.remove(&entry.id);
-            }
-            if synced {
-                queue.durable = entry.cursor;
-                while let Some(done) = queue.holdings.pop_front_if(|holding| holding.end.number <= entry.cursor.number) {
-                    release(&mut self.segments, &mut self.released, done.segment);
-                }
-            }
-        }
-    }
-
-    /// Cursors that were written must be written again: what they were written to is lost.
-    pub(crate) fn cursors_unwritten(&mut self) {
-        self.dirty = self.queues.iter().filter(|(_, queue)| queue.cursor != queue.durable).map(|(id, _)| *id).collect();
-    }
-
-    /// The disk knows that the first so many retired queues are gone.
-    pub(crate) fn retired_written(&mut self, count: usize) {
-        for retired in self.retired.drain(..count) {
-            for holding in retired.holdings {
-                release(&mut self.segments, &mut self.released, holding.segment);
-            }
-        }
     }
 
     /// What the head of a new segment says. Queues that are drained and have no reader are forgotten first, but for `kept`.
@@ -276,47 +247,6 @@ impl Ledger {
             cursor: queue.cursor,
         });
         Snapshot { next_queue_id: self.next_queue_id, clock, entries: entries.collect() }
-    }
-
-    /// Would some segment be free if the disk knew all cursors?
-    pub(crate) fn could_free(&self) -> bool {
-        self.passed_by_all().is_some() || !self.retired.is_empty()
-    }
-
-    /// A segment that no queue needs, as far as memory knows.
-    fn passed_by_all(&self) -> Option<u64> {
-        let mut passed: HashMap<u64, usize> = HashMap::new();
-        for id in &self.dirty {
-            let Some(queue) = self.queues.get(id) else { continue };
-            for holding in queue.holdings.iter().take_while(|holding| holding.end.number <= queue.cursor.number) {
-                *passed.entry(holding.segment).or_default() += 1;
-            }
-        }
-        let is_free = |generation: u64, passed: usize| {
-            !self.is_newest(generation) && self.segments.get(&generation).is_some_and(|segment| segment.needed_by == passed)
-        };
-        passed.into_iter().find(|(generation, passed)| is_free(*generation, *passed)).map(|(generation, _)| generation)
-    }
-
-    /// Takes out of use the segments that nobody needs any more, and of which the disk knows that.
-    pub(crate) fn take_unneeded(&mut self) -> Vec<Segment> {
-        let released = std::mem::take(&mut self.released);
-        let unneeded = |ledger: &Self, generation: &u64| {
-            !ledger.is_newest(*generation) && ledger.segments.get(generation).is_some_and(|segment| segment.needed_by == 0)
-        };
-        released
-            .into_iter()
-            .filter_map(|generation| unneeded(self, &generation).then(|| self.remove_segment(generation))?)
-            .collect()
-    }
-
-    /// Takes a segment out of use that nobody needs, whatever the disk knows.
-    pub(crate) fn take_unneeded_unsaved(&mut self) -> Option<Segment> {
-        let generation = self.passed_by_all()?;
-        for queue in self.queues.values_mut() {
-            queue.holdings.retain(|holding| holding.segment != generation);
-        }
-        self.remove_segment(generation)
     }
 
     /// Damage at a place of a segment, where so many records should be.
@@ -375,15 +305,6 @@ impl Ledger {
             queues: self.queue_usage(),
             endpoints,
             totals,
-        }
-    }
-}
-
-fn release(segments: &mut BTreeMap<u64, Segment>, released: &mut Vec<u64>, generation: u64) {
-    if let Some(segment) = segments.get_mut(&generation) {
-        segment.needed_by = segment.needed_by.saturating_sub(1);
-        if segment.needed_by == 0 {
-            released.push(generation);
         }
     }
 }

@@ -48,7 +48,8 @@ impl WriterHandle {
 /// Runs until closed or until the last sender is gone.
 pub(crate) fn run(mut committer: Committer, requests: &Receiver<Request>) {
     let mut batch = Vec::new();
-    let mut save_cursors_at = None;
+    // Those that opening moved past what is lost: nobody tells of them.
+    let mut save_cursors_at = committer.cursors_moved().then(|| Instant::now() + CURSOR_DELAY);
     let asked_to_close = loop {
         let request = match next(requests, &mut committer, save_cursors_at) {
             Ok(request) => request,

@@ -164,6 +164,11 @@ impl MemoryDisk {
         self.state().counts.get("sync").copied().unwrap_or(0)
     }
 
+    /// Successful writes so far.
+    pub fn writes(&self) -> u64 {
+        self.state().counts.get("write").copied().unwrap_or(0)
+    }
+
     /// Pulls the plug. Of what was not synced, `keep` decides sector by sector what reached the device, and how many bytes of
     /// the sector that was being written; its argument is the number of choices.
     pub fn pull_the_plug(&self, keep: &mut dyn FnMut(usize) -> usize) {
@@ -340,6 +345,7 @@ impl DiskFile for MemoryFile {
         content.seen[start..end].copy_from_slice(bytes);
         content.unsynced.push((start, bytes.to_vec()));
         state.may_be_cut("write")?;
+        *state.counts.entry("write").or_default() += u64::from(outcome.is_ok());
         outcome
     }
 

@@ -12,15 +12,23 @@ impl Committer {
         self.shared.ledger().cursors_moved()
     }
 
-    /// Writes the cursors that moved, without a sync: that is enough for a process that is killed, and after a power cut
-    /// a little more is delivered again.
+    /// Writes the cursors that moved, without a sync unless that lets go of a segment that is needed: to be written is enough for a
+    /// process that is killed, and after a power cut a little more is delivered again.
     pub(crate) fn save_cursors(&mut self) {
         self.begin_run();
-        if self.run.buffer.is_empty() {
-            // No room, or nothing to write.
-            if self.cursors_moved() && self.begin_segment(&[]).is_ok() {
-                let _ = self.flush(Flush::Always);
+        if self.run.buffer.is_empty() && self.cursors_moved() {
+            // The segment is full. Nothing is dropped for cursors, so when there is no file for another they go where room is kept for
+            // them, and when that is used up into a segment more than there may be. A disk that fails is tried again later.
+            if !matches!(self.begin_segment_for_cursors(false), Ok(false)) {
+                return;
             }
+            self.begin_run_using_reserve();
+            if self.run.buffer.is_empty() {
+                let _ = self.begin_segment_for_cursors(true);
+                return;
+            }
+        }
+        if self.run.buffer.is_empty() {
             return;
         }
         let Some(tail) = &mut self.tail else { return };
@@ -41,8 +49,13 @@ impl Committer {
                 let mut ledger = self.shared.ledger();
                 ledger.cursors_written(&self.unsynced_cursors, false);
                 ledger.clock_is_due = false;
+                // Somebody may wait for it, and nothing else need ever be synced.
+                let frees = ledger.room_is_short() && ledger.could_free();
                 drop(ledger);
                 self.run.restart(tail.position);
+                if frees {
+                    let _ = self.flush(Flush::Always);
+                }
             }
             Err(failure) => {
                 self.fail("write", &failure);
@@ -55,7 +68,8 @@ impl Committer {
     pub(crate) fn close(&mut self) -> Result<(), AppendError> {
         self.begin_run_using_reserve();
         if self.run.buffer.is_empty() && self.cursors_moved() {
-            self.begin_segment(&[])?;
+            // Without room on the disk for that, what was settled last is delivered again.
+            self.begin_segment_for_cursors(true)?;
         }
         let room_for_mark =
             self.run.end() + record::encoded_len(0, control::cursors_len(0)) as u64 <= self.shared.limits.segment_bytes;

@@ -55,7 +55,9 @@ impl Committer {
                 Problem::EndpointFull { endpoint } => {
                     warn!(%endpoint, "an endpoint holds all that it may: appends for it wait until its reader has settled some");
                 }
-                Problem::DiskFull => error!("no space left on the journal's volume: nothing is accepted until there is"),
+                Problem::DiskFull => {
+                    error!("no space left on the journal's volume, or none to spare: nothing is accepted until there is");
+                }
                 Problem::Disk { detail } => error!(detail, "the journal's disk failed: what was not acknowledged is refused"),
             }
         }

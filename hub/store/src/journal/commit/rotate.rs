@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::room::is_out_of_space;
 use super::{Committer, Flush, Tail};
 use crate::control::CursorEntry;
 use crate::fail_point;
@@ -33,8 +34,30 @@ impl Committer {
         } else {
             // What is gathered need not wait for a file to be made.
             self.flush(Flush::IfAwaited)?;
-            self.take_slot()?
+            self.make_room(Self::find_slot)?
         };
+        self.begin_segment_in(slot, kept)
+    }
+
+    /// Begins a segment to have its head say how far the queues are, if there is a file to be had without giving anything up; one more
+    /// than the quota allows if `beyond` it. Returns whether there was.
+    ///
+    /// It takes no messages while more is in use than may be, so it goes again when the next is begun: they never add up.
+    pub(super) fn begin_segment_for_cursors(&mut self, beyond: bool) -> Result<bool, AppendError> {
+        self.seal_abandoned()?;
+        let waiting = self.shared.ledger().free.pop();
+        let slot = match waiting.map_or_else(|| self.create_slot(beyond), |slot| Ok(Some(slot))) {
+            Ok(Some(slot)) => slot,
+            Ok(None) => return Ok(false),
+            Err(failure) if is_out_of_space(&failure) => return Ok(false),
+            Err(failure) => return Err(self.refusal("create a segment of", &failure)),
+        };
+        self.begin_segment_in(slot, &[])?;
+        self.flush(Flush::Always)?;
+        Ok(true)
+    }
+
+    fn begin_segment_in(&mut self, slot: u32, kept: &[QueueId]) -> Result<(), AppendError> {
         let file = match self.slots.open(slot) {
             Ok(file) => file,
             Err(failure) => {

@@ -91,6 +91,7 @@ impl Ledger {
         self.cool(id, u64::MAX);
         let queue = self.queues.remove(&id)?;
         self.dirty.remove(&id);
+        self.unsaved.remove(&id);
         self.queues_epoch += 1;
         self.gone.add(&queue.counts);
         if let Some(endpoint) = self.endpoints.get_mut(&queue.endpoint) {

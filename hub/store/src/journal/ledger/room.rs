@@ -12,6 +12,9 @@ use crate::record::{NEVER, QueueId};
 /// Most segments that are moved together: bounds what is read for one file.
 const MAX_MOVED: usize = 64;
 
+/// Most segments' worth of records dropped before the cursors are saved: one sync for many.
+const MAX_DROPS: usize = 256;
+
 /// What was dropped to make room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Dropped {
@@ -70,7 +73,8 @@ impl Ledger {
     /// Is it worth while to try an append again that found no room?
     pub(crate) fn may_begin_segment(&self) -> bool {
         let segment = self.limits.segment_bytes;
-        self.closed || !self.free.is_empty() || self.may_create(segment) || self.could_free() || self.may_drop()
+        let within_quota = self.refused_over_quota && !self.is_over_quota();
+        self.closed || within_quota || !self.free.is_empty() || self.may_create(segment) || self.could_free() || self.may_drop()
     }
 
     fn may_drop(&self) -> bool {
@@ -80,7 +84,7 @@ impl Ledger {
     /// Drops a segment's worth of records: of the endpoint that holds most, of its least urgent queue, the oldest.
     ///
     /// All endpoints have equal parts, so the one that holds most is the one furthest over its part.
-    pub(crate) fn drop_oldest(&mut self) -> Option<Dropped> {
+    fn drop_oldest(&mut self) -> Option<Dropped> {
         let held = self.endpoints().filter(|(_, endpoint)| endpoint.held_bytes > 0);
         let (_, most) = held.max_by_key(|(name, endpoint)| (endpoint.held_bytes, Reverse(*name)))?;
         let queues = most.queues.iter().rev().copied();
@@ -92,6 +96,20 @@ impl Ledger {
             Dropped { endpoint: queue.endpoint.clone(), priority: queue.priority, records }
         };
         self.change(id, drop).0
+    }
+
+    /// Drops what has to go, if records may be dropped: a segment's worth, or as much as covers what is over the quota. Not more than
+    /// some at once, so that the disk learns of it before there are more.
+    pub(crate) fn drop_for_room(&mut self) -> Vec<Dropped> {
+        let mut all = Vec::new();
+        while self.quota.on_full == OnFull::DropOldest && all.len() < MAX_DROPS {
+            let Some(dropped) = self.drop_oldest() else { break };
+            all.push(dropped);
+            if self.bytes_in_use.saturating_sub(self.freeable_bytes()) <= self.quota.max_bytes {
+                break;
+            }
+        }
+        all
     }
 
     /// Ends what has expired in queues that nobody reads at the moment: whole segments' worth, from the oldest on. What a reader is
