@@ -9,9 +9,13 @@
 //!   saved cursor are read again; none is skipped. What is settled is saved with the next commit, or after 100 ms without one, and then
 //!   without a sync of its own, unless room is short and that lets go of a segment.
 //! - After a failed append nothing of the same [`Appender`] is accepted until it says so: no record overtakes one tried again.
-//! - Files take no more than `max_bytes`, and one segment more while records are moved. Where a full journal has no other room to save
-//!   cursors, they go to a segment beyond that, which takes no message before there is room again; nothing is dropped for them. Past it the [`Quota`] says who yields. Half
-//!   of the room is guaranteed to the endpoints in equal parts, so one that nobody reads starves no other.
+//! - Files take no more than `max_bytes`, and one segment more while records are moved; where those in use take more already, as
+//!   after the quota was made smaller, moving is the way back and takes that one, too. Where a full journal has no other room to save
+//!   cursors, they go to a segment beyond that, which takes no message before there is room again; nothing is dropped for them.
+//!   Past it the [`Quota`] says who yields. Half of the room is guaranteed to the endpoints in equal parts, so one that nobody reads
+//!   starves no other.
+//! - No append waits for records to be moved for longer than two seconds at a time: what yields, yields then, and whoever was refused
+//!   is woken once there is room.
 //! - A record past its time to live is not handed out. Its age counts by a clock that never jumps: see `time.rs`, also for what a
 //!   restart does to it.
 //! - Every record that was acknowledged is settled, dropped, expired, lost, retired or waiting, and [`Usage`] says how many are which.
@@ -47,7 +51,7 @@
 //! - a failed write or fsync: what it covered is refused, and nothing more is written to that segment: the kernel may have dropped the
 //!   pages, and a second try could lie. The next append seals it where it was good, and begins another.
 //! - a failed read: the reader gets an error, each time it tries. What a disk may still give back is not given up.
-//! - a failed move: the segments stay as they are; it is tried again later.
+//! - a failed move: the segments stay as they are, and nothing is left of the copy; it is tried again later.
 //!
 //! # Damage, and what becomes of it (one test each in `tests/known_damage*.rs`)
 //! - torn tail: cut on open. It was never acknowledged, so nothing is lost. Records of the torn commit that did reach the disk are
@@ -55,8 +59,8 @@
 //! - bad checksum before the tail: that record is skipped, counted as corrupt and, per queue, as lost, and logged at `error!`; its
 //!   neighbours are read. Every record says which ones were synced before it, so damage is told from a tear; only in the last commit
 //!   of a process that was killed it is not, and is taken for one.
-//! - damage in an older or a compacted segment: met when it is read, and skipped in the same way. Such a segment is removed, not used
-//!   again.
+//! - damage in an older or a compacted segment: met when it is read or moved, and skipped in the same way. Such a segment is
+//!   removed, not used again.
 //! - a segment is cut short or missing: what it held is counted as lost; the others are read.
 //! - a compacted segment is missing, and what it took the place of is still there: that is read.
 //! - one header damaged: its copy is read. Both: the file is set aside as `*.damaged`.

@@ -8,6 +8,7 @@ mod endpoints;
 mod queue;
 mod room;
 mod shares;
+mod survey;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -17,6 +18,7 @@ pub(crate) use self::endpoints::Endpoint;
 pub(crate) use self::queue::{Holding, HotRecord, Queue};
 pub(crate) use self::room::Dropped;
 use self::shares::Shares;
+use self::survey::Lookout;
 use super::limits::Limits;
 use super::quota::Quota;
 use super::usage::{Counts, EndpointUsage};
@@ -89,6 +91,8 @@ pub(crate) struct Ledger {
     pub(crate) queues: BTreeMap<QueueId, Queue>,
     endpoints: HashMap<QueueName, Endpoint>,
     shares: Shares,
+    /// What is new for the cleaner.
+    lookout: Lookout,
     pub(crate) next_queue_id: QueueId,
     /// Changes when a queue goes away, so that whoever remembers ids looks again.
     pub(crate) queues_epoch: u64,
@@ -140,6 +144,7 @@ impl Ledger {
             queues: BTreeMap::new(),
             endpoints: HashMap::new(),
             shares: Shares::of(quota.max_bytes, std::iter::empty()),
+            lookout: Lookout::default(),
             next_queue_id: 1,
             queues_epoch: 0,
             next_generation: 1,
@@ -174,12 +179,14 @@ impl Ledger {
             self.released.push(self.newest);
             self.newest = segment.generation;
         }
+        self.lookout.has_changed();
         self.bytes_in_use += segment.file_bytes;
         self.segments.insert(segment.generation, segment);
     }
 
     pub(crate) fn remove_segment(&mut self, generation: u64) -> Option<Segment> {
         let segment = self.segments.remove(&generation)?;
+        self.lookout.has_changed();
         self.bytes_in_use -= segment.file_bytes;
         Some(segment)
     }

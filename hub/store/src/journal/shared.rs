@@ -17,6 +17,10 @@ use crate::disk::Disk;
 /// Time between two messages about records that were dropped to make room.
 const DROP_REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
+/// How long the writer waits for the cleaner at a time. Past that it goes on without the room: long enough for a few moves on a slow
+/// disk, short enough for senders that have other endpoints.
+pub(crate) const CLEANER_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Shared by clones, readers, writer and cleaner.
 pub(crate) struct Shared {
     pub(crate) disk: Arc<dyn Disk>,
@@ -48,6 +52,8 @@ pub(crate) struct Cleaning {
     /// Times that it has looked, and found something to move and moved it.
     pub(crate) looked: u64,
     pub(crate) moved: u64,
+    /// The same two when the writer ran out of patience.
+    given_up: Option<(u64, u64)>,
     pub(crate) stop: bool,
     /// Its thread is there.
     pub(crate) runs: bool,
@@ -114,9 +120,17 @@ impl Shared {
         self.cleaned.notify_all();
     }
 
-    /// Has the cleaner look, and waits until it has. Returns whether it moved something. For the writer only.
+    /// Has the cleaner look, and waits until it has, but not for longer than [`CLEANER_PATIENCE`]: meanwhile nobody's appends are
+    /// answered. Returns whether it moved something. What it moves later wakes those who wait for room. For the writer only.
     pub(crate) fn wait_for_cleaner(&self) -> bool {
+        let deadline = Instant::now() + CLEANER_PATIENCE;
         let mut cleaning = self.cleaning();
+        if cleaning.given_up == Some((cleaning.looked, cleaning.moved)) {
+            // It is still at what it was waited for before.
+            cleaning.wanted = true;
+            self.wanted.notify_one();
+            return false;
+        }
         // What it is at now may have begun before the room was short: it has to look once more after that.
         let (looked, moved) = (cleaning.looked + u64::from(cleaning.busy) + 1, cleaning.moved);
         cleaning.wanted = true;
@@ -124,7 +138,12 @@ impl Shared {
         while !cleaning.stop && cleaning.looked < looked && cleaning.moved == moved {
             cleaning.wanted |= !cleaning.busy;
             self.wanted.notify_one();
-            cleaning = self.cleaned.wait(cleaning).unwrap_or_else(PoisonError::into_inner);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                cleaning.given_up = Some((cleaning.looked, cleaning.moved));
+                break;
+            }
+            cleaning = self.cleaned.wait_timeout(cleaning, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         cleaning.moved > moved
     }

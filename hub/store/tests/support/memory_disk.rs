@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use edge_store::disk::{Disk, DiskFile, DiskLock};
-use tokio::sync::Semaphore;
 
 use super::DIRECTORY;
+use super::gate::{Gate, Release};
 
 /// What a disk writes as a whole or not at all.
 const SECTOR: usize = 512;
@@ -19,6 +19,8 @@ pub enum Operation {
     Open,
     Write,
     Sync,
+    SyncDirectory,
+    Remove,
     Read,
 }
 
@@ -61,30 +63,8 @@ struct State {
     cut_in: Option<&'static str>,
     /// Syncs wait at it.
     gate: Option<Arc<Gate>>,
-}
-
-/// Holds syncs back until released.
-pub struct Gate {
-    is_open: Mutex<bool>,
-    opened: Condvar,
-    /// A permit per sync that came to the gate.
-    reached: Semaphore,
-}
-
-/// Opens the gate; also when dropped, so that a failing test does not hang.
-pub struct Release(Arc<Gate>);
-
-impl Release {
-    pub fn release(self) {
-        drop(self);
-    }
-}
-
-impl Drop for Release {
-    fn drop(&mut self) {
-        *self.0.is_open.lock().unwrap() = true;
-        self.0.opened.notify_all();
-    }
+    /// The cleaner waits at it before it opens a file.
+    cleaners_gate: Option<Arc<Gate>>,
 }
 
 /// Chance that can be repeated.
@@ -146,17 +126,35 @@ impl MemoryDisk {
         self.state().free_bytes = Some(bytes);
     }
 
+    /// Times that the cleaner has asked how much is free.
+    pub fn cleaners_looks_at_free_bytes(&self) -> u64 {
+        self.state().counts.get("free bytes").copied().unwrap_or(0)
+    }
+
     /// Syncs wait from now on until what is returned is released.
     pub fn hold_syncs(&self) -> Release {
-        let gate = Arc::new(Gate { is_open: Mutex::new(false), opened: Condvar::new(), reached: Semaphore::new(0) });
+        let gate = Gate::closed();
         self.state().gate = Some(Arc::clone(&gate));
-        Release(gate)
+        Release::of(gate)
+    }
+
+    /// The cleaner waits from now on, before it opens a file, until what is returned is released.
+    pub fn hold_the_cleaner(&self) -> Release {
+        let gate = Gate::closed();
+        self.state().cleaners_gate = Some(Arc::clone(&gate));
+        Release::of(gate)
+    }
+
+    /// Returns once the cleaner waits.
+    pub async fn cleaner_is_held(&self) {
+        let gate = self.state().cleaners_gate.clone().unwrap();
+        gate.is_reached().await;
     }
 
     /// Returns once a sync waits.
     pub async fn sync_is_held(&self) {
         let gate = self.state().gate.clone().unwrap();
-        gate.reached.acquire().await.unwrap().forget();
+        gate.is_reached().await;
     }
 
     /// Successful data syncs so far.
@@ -352,9 +350,7 @@ impl DiskFile for MemoryFile {
     fn sync_data(&self) -> io::Result<()> {
         let gate = self.disk.state().gate.clone();
         if let Some(gate) = gate {
-            gate.reached.add_permits(1);
-            let is_open = gate.is_open.lock().unwrap();
-            drop(gate.opened.wait_while(is_open, |is_open| !*is_open).unwrap());
+            gate.pass();
         }
         let mut state = self.disk.state();
         state.check_era(self.era)?;
@@ -442,6 +438,10 @@ impl Disk for Process {
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let gate = self.state()?.cleaners_gate.clone();
+        if let Some(gate) = gate.filter(|_| std::thread::current().name() == Some("journal-cleaner")) {
+            gate.pass();
+        }
         let mut state = self.state()?;
         state.attempt(Operation::Open)?;
         if !state.files.contains_key(path) {
@@ -462,6 +462,7 @@ impl Disk for Process {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state()?;
+        state.attempt(Operation::Remove)?;
         let content = state.files.remove(path).ok_or(io::ErrorKind::NotFound)?;
         if content.name_is_durable {
             state.unsynced_names.push(NameChange::Removed { path: path.to_owned(), content });
@@ -471,12 +472,17 @@ impl Disk for Process {
     }
 
     fn free_bytes(&self, _directory: &Path) -> io::Result<u64> {
-        Ok(self.state()?.free_bytes.unwrap_or(u64::MAX))
+        let mut state = self.state()?;
+        if std::thread::current().name() == Some("journal-cleaner") {
+            *state.counts.entry("free bytes").or_default() += 1;
+        }
+        Ok(state.free_bytes.unwrap_or(u64::MAX))
     }
 
     fn sync_dir(&self, _directory: &Path) -> io::Result<()> {
         let mut state = self.state()?;
         state.attempt(Operation::Sync)?;
+        state.attempt(Operation::SyncDirectory)?;
         state.may_be_cut("sync of the directory")?;
         if state.syncs_lie {
             return Ok(());

@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
 pub mod damage;
+mod gate;
 mod memory_disk;
 
 use std::path::Path;
@@ -13,7 +14,8 @@ use std::time::Duration;
 use edge_store::clock::Clock;
 use edge_store::{Destinations, Journal, JournalOptions, OnFull, QueueName, QueueReader, ReadError, Record, Recovery};
 
-pub use self::memory_disk::{Chance, MemoryDisk, Operation, Process, Release};
+pub use self::gate::Release;
+pub use self::memory_disk::{Chance, MemoryDisk, Operation, Process};
 
 /// Small segments, so that tests cross their borders often.
 pub const SMALL: JournalOptions =

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::moving;
 use crate::disk::DiskFile;
 use crate::fail_point;
 use crate::journal::ledger::Segment;
@@ -40,9 +41,14 @@ pub(crate) const fn header(generation: u64, first_offset: u64, covers: (u64, u64
     Header { kind: SegmentKind::Compacted, generation, first_offset, file_bytes: 0, salt: 0, covers, records_at: 0 }
 }
 
-/// Bytes of each segment's records that some queue wants.
-pub(crate) fn measure(shared: &Shared, sources: &[Source], wanted: &Wanted) -> io::Result<HashMap<u64, u64>> {
-    let mut measured = HashMap::new();
+/// A copy that failed, and a file of it that could not be removed.
+pub(crate) struct Failure {
+    pub(crate) error: io::Error,
+    pub(crate) leftover: Option<PathBuf>,
+}
+
+/// Bytes of each segment's records that some queue wants, as far as they could be read.
+pub(crate) fn measure(shared: &Shared, sources: &[Source], wanted: &Wanted, measured: &mut HashMap<u64, u64>) -> io::Result<()> {
     for source in sources {
         let mut live = 0;
         walk(shared, source, &mut |record| {
@@ -54,7 +60,7 @@ pub(crate) fn measure(shared: &Shared, sources: &[Source], wanted: &Wanted) -> i
         })?;
         measured.insert(source.segment.generation, live);
     }
-    Ok(measured)
+    Ok(())
 }
 
 fn is_wanted(wanted: &Wanted, entry: &Entry) -> bool {
@@ -62,21 +68,24 @@ fn is_wanted(wanted: &Wanted, entry: &Entry) -> bool {
 }
 
 /// Copies what is wanted into a file of just the size, whole and synced, under the name of a segment file. On failure nothing is left
-/// of it, as far as the disk allows.
-pub(crate) fn copy(shared: &Shared, sources: &[Source], wanted: &Wanted, slot: u32, header: Header) -> io::Result<Copied> {
+/// of it, as far as the disk allows; also not where it has its name, and that may not be on disk.
+pub(crate) fn copy(shared: &Shared, sources: &[Source], wanted: &Wanted, slot: u32, header: Header) -> Result<Copied, Failure> {
     let unfinished = shared.directory.join(slots::new_file_name(slot));
-    let file = shared.disk.create(&unfinished)?;
-    let copied = write(shared, sources, wanted, &file, header).and_then(|copied| {
+    let finished = shared.directory.join(slots::file_name(slot));
+    let file = shared.disk.create(&unfinished).map_err(|error| Failure { error, leftover: None })?;
+    let undo = |path: &Path| {
+        let path = path.to_owned();
+        move |error| Failure { error, leftover: moving::remove(shared, &path).is_err().then_some(path) }
+    };
+    let written = write(shared, sources, wanted, &file, header).and_then(|copied| {
         fail_point!("clean-written");
         file.sync_data()?;
         fail_point!("clean-synced");
-        shared.disk.rename(&unfinished, &shared.directory.join(slots::file_name(slot)))?;
+        shared.disk.rename(&unfinished, &finished)?;
         Ok(copied)
     });
-    let copied = copied.inspect_err(|_| {
-        let _ = shared.disk.remove(&unfinished);
-    })?;
-    shared.disk.sync_dir(&shared.directory)?;
+    let copied = written.map_err(undo(&unfinished))?;
+    shared.disk.sync_dir(&shared.directory).map_err(undo(&finished))?;
     fail_point!("clean-named");
     Ok(copied)
 }
@@ -121,7 +130,7 @@ fn write(
     Ok(Copied { header, seal })
 }
 
-/// Calls with each message of a segment, past damage if there is some.
+/// Calls with each message of a segment, past damage if there is some, which is noted.
 fn walk(shared: &Shared, source: &Source, visit: &mut dyn FnMut(&RecordRef<'_>) -> io::Result<()>) -> io::Result<()> {
     let segment = &source.segment;
     let mut scanner = Scanner::new(Span {
@@ -133,16 +142,33 @@ fn walk(shared: &Shared, source: &Source, visit: &mut dyn FnMut(&RecordRef<'_>) 
         end_offset: segment.end_offset,
         has_gaps: segment.compacted,
     });
+    let mut damage = Vec::new();
     loop {
+        let expected = scanner.span.offset;
         if let Step::Record(record) = scanner.step()? {
             if record.kind == Kind::Message {
                 visit(&record)?;
             }
             continue;
         }
-        // Whoever reads it counts what is missing.
-        if scanner.span.offset >= segment.end_offset || !scanner.resync()? {
-            return Ok(());
+        if expected >= segment.end_offset {
+            break;
+        }
+        let position = scanner.span.position;
+        let found_more = scanner.resync()?;
+        let next = if found_more { scanner.span.offset } else { segment.end_offset };
+        // Where offsets have gaps, how many records stood there is not known.
+        damage.push((position, if segment.compacted { 1 } else { next - expected }));
+        if !found_more {
+            break;
         }
     }
+    // What each queue misses is counted by whoever reads it. Looked at after reading: a segment that is in use now was not written over.
+    let mut ledger = shared.ledger();
+    for (position, records) in damage {
+        if ledger.segments.contains_key(&segment.generation) {
+            ledger.note_damage(segment.generation, position, records);
+        }
+    }
+    Ok(())
 }

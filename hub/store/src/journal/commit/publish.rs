@@ -20,8 +20,7 @@ impl Committer {
         let mut ledger = self.shared.ledger();
         ledger.syncs += 1;
         ledger.end_offset = self.offset;
-        let began = !tail.published;
-        if began {
+        if !tail.published {
             tail.published = true;
             ledger.add_segment(Segment {
                 slot: tail.slot,
@@ -75,15 +74,14 @@ impl Committer {
         self.unsynced_cursors.clear();
         ledger.retired_written(self.run.retired);
         let freed = ledger.take_unneeded();
-        // Room gets shorter by whole segments only, and looking at all of them for each commit would cost more than it gains.
-        let short = began && ledger.room_is_short();
+        let has_work = ledger.is_to_be_looked_at();
         drop(ledger);
 
         for endpoint in arrived {
             endpoint.notify_one();
         }
         self.give_back(freed);
-        if short {
+        if has_work {
             self.shared.look_after();
         }
         self.clear_problem();

@@ -1,6 +1,7 @@
 //! Finding room: who may append, and a file for the next segment.
 
 use std::io;
+use std::time::Instant;
 
 use bytes::Bytes;
 use tracing::warn;
@@ -10,6 +11,7 @@ use crate::destination::Destinations;
 use crate::journal::appender::AppendError;
 use crate::journal::ledger::Segment;
 use crate::journal::quota::{OnFull, Quota};
+use crate::journal::shared::CLEANER_PATIENCE;
 use crate::journal::usage::Problem;
 use crate::queue::QueueName;
 use crate::record;
@@ -39,11 +41,14 @@ impl Committer {
         // Perhaps there is room that only has to be made. What is gathered need not wait for that.
         self.flush(Flush::IfAwaited)?;
         self.give_back_passed()?;
+        let begun = Instant::now();
         let endpoint = loop {
             match self.hindrance(destinations, payload) {
                 None => return Ok(()),
                 Some(Hindrance::OverQuota) => return self.make_room(Self::get_within_quota),
-                Some(Hindrance::Endpoint(endpoint)) if !self.shared.wait_for_cleaner() => break endpoint,
+                Some(Hindrance::Endpoint(endpoint)) if begun.elapsed() >= CLEANER_PATIENCE || !self.shared.wait_for_cleaner() => {
+                    break endpoint;
+                }
                 Some(Hindrance::Endpoint(_)) => {}
             }
         };

@@ -33,6 +33,7 @@ impl Ledger {
                 self.dirty.remove(&entry.id);
             }
             if synced {
+                self.lookout.has_settled(entry.cursor.bytes.saturating_sub(queue.durable.bytes));
                 queue.durable = entry.cursor;
                 if queue.cursor == entry.cursor {
                     self.unsaved.remove(&entry.id);
@@ -51,6 +52,9 @@ impl Ledger {
 
     /// The disk knows that the first so many retired queues are gone.
     pub(crate) fn retired_written(&mut self, count: usize) {
+        if count > 0 {
+            self.lookout.has_changed();
+        }
         for retired in self.retired.drain(..count) {
             for holding in retired.holdings {
                 release(&mut self.segments, &mut self.released, holding.segment);

@@ -1,16 +1,12 @@
-//! Room: how much there is, who may take it, what gives way, and which segments are worth moving together.
+//! Room: how much there is, who may take it, and what gives way.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 
-use super::{Ledger, Measured, Queue, Segment};
+use super::{Ledger, Queue};
 use crate::destination::Priority;
 use crate::journal::quota::OnFull;
 use crate::queue::QueueName;
 use crate::record::{NEVER, QueueId};
-
-/// Most segments that are moved together: bounds what is read for one file.
-const MAX_MOVED: usize = 64;
 
 /// Most segments' worth of records dropped before the cursors are saved: one sync for many.
 const MAX_DROPS: usize = 256;
@@ -23,13 +19,12 @@ pub(crate) struct Dropped {
     pub(crate) records: u64,
 }
 
-/// What is still wanted of a segment, from the queues' numbers alone.
-#[derive(Clone, Copy, Debug, Default)]
-struct Wanted {
-    /// The most that one queue wants: at least so much is.
-    most: u64,
-    /// All queues together, which counts a record once for each.
-    sum: u64,
+/// What a sweep came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Swept {
+    pub(crate) records: u64,
+    /// Must the writer be told that there is a cursor to save?
+    pub(crate) tell_writer: bool,
 }
 
 impl Ledger {
@@ -74,7 +69,26 @@ impl Ledger {
     pub(crate) fn may_begin_segment(&self) -> bool {
         let segment = self.limits.segment_bytes;
         let within_quota = self.refused_over_quota && !self.is_over_quota();
-        self.closed || within_quota || !self.free.is_empty() || self.may_create(segment) || self.could_free() || self.may_drop()
+        let ready = self.closed || within_quota || !self.free.is_empty() || self.may_create(segment) || self.could_free();
+        // The last: there is more to be moved once the disk knows what was settled, and the append sees to that.
+        ready || self.may_drop() || self.unsaved_bytes() >= segment
+    }
+
+    /// Bytes that are settled, and of which the disk does not know it.
+    fn unsaved_bytes(&self) -> u64 {
+        let unsaved = self.unsaved.iter().filter_map(|id| self.queues.get(id));
+        unsaved.map(|queue| queue.cursor.bytes.saturating_sub(queue.durable.bytes)).sum()
+    }
+
+    /// Has the cleaner something new to look at, and a reason to look?
+    pub(crate) fn is_to_be_looked_at(&self) -> bool {
+        self.room_is_short() && self.lookout.is_due(self.limits.segment_bytes)
+    }
+
+    /// Is there room for one more file, until what is moved there is given back? One file more than the quota allows is enough,
+    /// whoever makes it; but where those in use are more than that already, moving is the way back.
+    pub(crate) const fn may_move(&self) -> bool {
+        self.bytes_on_disk <= self.quota.max_bytes || self.is_over_quota()
     }
 
     fn may_drop(&self) -> bool {
@@ -113,11 +127,11 @@ impl Ledger {
     }
 
     /// Ends what has expired in queues that nobody reads at the moment: whole segments' worth, from the oldest on. What a reader is
-    /// at is left to it. Returns whether the writer must be told.
-    pub(crate) fn sweep(&mut self, now: u64) -> bool {
+    /// at is left to it.
+    pub(crate) fn sweep(&mut self, now: u64) -> Swept {
         let expired = |queue: &Queue| queue.holding_of(queue.cursor.number).filter(|holding| holding.expires <= now);
         let ids: Vec<QueueId> = self.queues.iter().filter(|(_, queue)| expired(queue).is_some()).map(|(id, _)| *id).collect();
-        let mut tell_writer = false;
+        let mut swept = Swept::default();
         for id in ids {
             let reader_is_at_it = self.queues.get(&id).is_some_and(|queue| {
                 queue.window.out() > 0 && self.endpoint(&queue.endpoint).is_some_and(|endpoint| endpoint.has_reader)
@@ -126,92 +140,21 @@ impl Ledger {
                 continue;
             }
             let sweep = |queue: &mut Queue| {
+                let before = queue.counts.expired;
                 while let Some(holding) = queue.holding_of(queue.cursor.number).filter(|holding| holding.expires <= now) {
                     queue.counts.expired += queue.end_before(holding.end.number);
                 }
+                queue.counts.expired - before
             };
-            tell_writer |= self.change(id, sweep).1;
+            let (records, tell_writer) = self.change(id, sweep);
+            swept.records += records.unwrap_or_default();
+            swept.tell_writer |= tell_writer;
         }
-        tell_writer
+        swept
     }
 
     /// Does anything wait that will expire?
     pub(crate) fn something_expires(&self) -> bool {
         self.queues.values().any(|queue| queue.holdings.iter().any(|holding| holding.expires != NEVER))
     }
-
-    /// Segments next to each other whose wanted records fit into one file, and are worth moving there: those of which most is
-    /// gained for what has to be written.
-    pub(crate) fn worth_moving(&self) -> Option<Vec<u64>> {
-        let wanted = self.wanted();
-        let mut segments: Vec<_> = self.segments.values().filter(|segment| !self.is_newest(segment.generation)).collect();
-        segments.sort_by_key(|segment| segment.first_offset);
-        let live: Vec<_> =
-            segments.iter().map(|segment| live(segment, wanted.get(&segment.generation).copied().unwrap_or_default())).collect();
-        let mut best: Option<(u64, &[&Segment])> = None;
-        for first in 0..segments.len() {
-            let (mut bytes, mut kept) = (0, 0);
-            for end in first + 1..=segments.len().min(first + MAX_MOVED) {
-                bytes += segments[end - 1].file_bytes;
-                kept += live[end - 1];
-                if kept + overhead(self) > self.limits.segment_bytes {
-                    break;
-                }
-                let score = score(bytes, kept + overhead(self), &segments[first..end], self.limits.segment_bytes);
-                if score > best.map_or(0, |(best, _)| best) {
-                    best = Some((score, &segments[first..end]));
-                }
-            }
-        }
-        best.map(|(_, run)| run.iter().map(|segment| segment.generation).collect())
-    }
-
-    fn wanted(&self) -> HashMap<u64, Wanted> {
-        let mut wanted: HashMap<u64, Wanted> = HashMap::new();
-        for queue in self.queues.values() {
-            for holding in &queue.holdings {
-                let from = holding.first.bytes.max(queue.durable.bytes);
-                let bytes = holding.end.bytes.saturating_sub(from);
-                let entry = wanted.entry(holding.segment).or_default();
-                entry.most = entry.most.max(bytes);
-                entry.sum += bytes;
-            }
-        }
-        wanted
-    }
-
-    /// The cleaner has looked at some segments: so much of each is wanted.
-    pub(crate) fn measured(&mut self, live: &HashMap<u64, u64>) {
-        let wanted = self.wanted();
-        for (generation, live) in live {
-            let sum = wanted.get(generation).map_or(0, |wanted| wanted.sum);
-            if let Some(segment) = self.segments.get_mut(generation) {
-                segment.measured = Some(Measured { live: *live, sum });
-            }
-        }
-    }
-}
-
-/// What a file needs beside the records.
-const fn overhead(ledger: &Ledger) -> u64 {
-    2 * ledger.limits.records_at
-}
-
-/// Bytes that are probably wanted of a segment: what was measured, unless much has been settled since.
-fn live(segment: &Segment, wanted: Wanted) -> u64 {
-    match segment.measured {
-        Some(measured) if wanted.sum + segment.file_bytes / 8 > measured.sum => measured.live.min(wanted.sum),
-        _ => wanted.most,
-    }
-}
-
-/// How much moving a run gains for what it writes; 0: not worth while. At least a quarter must be gained; small files are put
-/// together for their number alone.
-fn score(bytes: u64, written: u64, run: &[&Segment], segment_bytes: u64) -> u64 {
-    let gained = bytes.saturating_sub(written);
-    let many_small = run.len() >= 4 && run.iter().all(|segment| segment.file_bytes <= segment_bytes / 8);
-    if gained * 4 < bytes && !many_small {
-        return 0;
-    }
-    gained * 1000 / (written + 4096) + u64::from(many_small)
 }
