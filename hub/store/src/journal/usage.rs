@@ -83,7 +83,7 @@ pub struct EndpointUsage {
     pub endpoint: QueueName,
     /// Bytes that it holds, over all priorities.
     pub bytes: u64,
-    /// Bytes that are guaranteed to it.
+    /// Bytes of records that are guaranteed to it.
     pub part_bytes: u64,
     /// Was the last append for it refused because it holds all that it may?
     pub refusing: bool,

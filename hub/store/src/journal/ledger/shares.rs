@@ -2,6 +2,10 @@
 //!
 //! Half of the room is guaranteed to the endpoints in equal parts; the other half is for whoever needs it first. So an endpoint that
 //! nobody reads takes its part and the common half, and leaves the others their parts.
+//!
+//! A part is promised in bytes of records, and files hold fewer of them than their size: so a third more than what is left of the
+//! parts is kept free, at the expense of the common half. With two endpoints one that nobody reads gets two thirds of the room, with
+//! ten two fifths, with very many a third.
 
 /// See the module. Kept up to date with each change of what an endpoint holds, so that asking costs nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +51,15 @@ mod tests {
         let shares = Shares::of(800, [0, 50, 900, 100].into_iter());
         assert_eq!((shares.part(), shares.unfilled), (100, 150));
         assert_eq!(Shares::of(800, [].into_iter()).part(), 400);
+    }
+
+    #[test]
+    fn what_an_endpoint_that_nobody_reads_may_take_is_as_documented() {
+        for (endpoints, left_to_it) in [(1, 1_000_000), (2, 666_666), (10, 400_000), (1000, 334_000)] {
+            let held = std::iter::once(1_000_000).chain(std::iter::repeat_n(0, endpoints - 1));
+            let left = 1_000_000 - Shares::of(1_000_000, held).reserved();
+            assert!(left.abs_diff(left_to_it) < 10, "{endpoints}: {left}");
+        }
     }
 
     #[test]
