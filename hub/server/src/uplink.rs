@@ -163,8 +163,10 @@ async fn publish(
         let may_publish = in_flight.len() < WINDOW && connection.queued_bytes() < MAX_QUEUED_BYTES;
         tokio::select! {
             event = connection.next() => if let Event::PubAck(id) = event? && let Some(offset) = in_flight.remove(&id) {
-                hub.metrics.sent(Destination::upstream, 1);
-                reader.settle(offset);
+                // Dropped for want of room while it was on its way: it is counted as that already.
+                if reader.settle(offset) {
+                    hub.metrics.sent(Destination::upstream, 1);
+                }
                 progress = Instant::now();
             },
             () = tokio::time::sleep_until(progress + ACKNOWLEDGEMENT_TIMEOUT), if !in_flight.is_empty() => return Err(Error::Unacknowledged),
