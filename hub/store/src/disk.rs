@@ -5,7 +5,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// One open file. Reads and writes carry their position, so any number of threads may share it.
@@ -52,6 +52,36 @@ pub trait Disk: Send + Sync {
 /// The operating system's disk.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;
+
+/// A file that is open only while it is read or written: for those of which there are many, and that are rarely looked at.
+pub(crate) struct OpenedOnUse {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+}
+
+impl OpenedOnUse {
+    pub(crate) const fn new(disk: Arc<dyn Disk>, path: PathBuf) -> Self {
+        Self { disk, path }
+    }
+}
+
+impl DiskFile for OpenedOnUse {
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        self.disk.open(&self.path)?.read_at(buffer, position)
+    }
+
+    fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
+        self.disk.open(&self.path)?.write_at(bytes, position)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.disk.open(&self.path)?.sync_data()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.disk.open(&self.path)?.len()
+    }
+}
 
 impl DiskFile for File {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {

@@ -63,7 +63,7 @@
 //!   removed, not used again.
 //! - a segment is cut short or missing: what it held is counted as lost; the others are read.
 //! - a compacted segment is missing, and what it took the place of is still there: that is read.
-//! - one header damaged: its copy is read. Both: the file is set aside as `*.damaged`.
+//! - one header damaged: its copy is read. Both, or a header with numbers that no journal comes to: the file is set aside as `*.damaged`.
 //! - a seal damaged: the segment is read whole when the journal is opened.
 //! - a second file of the same generation, such as somebody's copy: set aside as `*.damaged`.
 //! - list of queues damaged: made good from the newest segment before that has one.

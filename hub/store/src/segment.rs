@@ -19,6 +19,10 @@ pub(crate) const FORMAT: u16 = 2;
 pub(crate) const HEAD_BYTES: usize = 1024;
 /// Where the seal stands.
 pub(crate) const SEAL_AT: u64 = HEAD_BYTES as u64;
+/// Largest segment. After damage the rest of a segment is searched in memory.
+pub(crate) const MAX_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Greatest generation and offset.
+const MAX_COUNT: u64 = u64::MAX / 2;
 const COPY_AT: usize = 512;
 const HEADER_BYTES: usize = 64;
 const MAGIC: &[u8; 4] = b"EDGJ";
@@ -122,7 +126,7 @@ fn decode_copy(header: &[u8]) -> Head {
     let crc_is_right = crc32fast::hash(&header[..60]) == u32_at(header, 60);
     let format = u16::from_le_bytes([header[4], header[5]]);
     match (format, crc_is_right) {
-        (FORMAT, true) => Head::Valid(Header {
+        (FORMAT, true) => plausible(Header {
             kind: if header[6] == 0 { SegmentKind::Log } else { SegmentKind::Compacted },
             generation: u64_at(header, 8),
             first_offset: u64_at(header, 16),
@@ -135,6 +139,13 @@ fn decode_copy(header: &[u8]) -> Head {
         (FORMAT, false) => Head::Damaged,
         (other, _) => Head::UnknownFormat(other),
     }
+}
+
+/// A checksum is no proof of who wrote it: what no journal comes to must not be counted on from, or be taken for a size of memory.
+const fn plausible(header: Header) -> Head {
+    let Header { generation, first_offset, file_bytes, covers, .. } = header;
+    let counts = generation <= MAX_COUNT && first_offset <= MAX_COUNT && covers.0 <= covers.1 && covers.1 <= generation;
+    if counts && file_bytes <= MAX_SEGMENT_BYTES { Head::Valid(header) } else { Head::Damaged }
 }
 
 #[cfg(test)]
@@ -159,6 +170,19 @@ mod tests {
         assert_eq!(Head::decode(&head), Head::Valid(HEADER));
         head[COPY_AT + 20] ^= 1;
         assert_eq!(Head::decode(&head), Head::Damaged);
+    }
+
+    #[test]
+    fn a_header_with_numbers_that_no_journal_comes_to_is_damaged() {
+        for header in [
+            Header { generation: u64::MAX, ..HEADER },
+            Header { first_offset: u64::MAX, ..HEADER },
+            Header { file_bytes: 1 << 63, ..HEADER },
+            Header { covers: (5, 3), ..HEADER },
+            Header { covers: (3, 8), ..HEADER },
+        ] {
+            assert_eq!(Head::decode(&header.encode()), Head::Damaged, "{header:?}");
+        }
     }
 
     #[test]

@@ -73,6 +73,21 @@ async fn no_room_for_the_zeros_of_a_new_segment_leaves_no_half_file() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_in_the_way_of_a_new_segment_is_left_alone() {
+    let disk = MemoryDisk::new();
+    let (journal, _) = open(&disk);
+    append(&journal, 0).await.unwrap();
+    disk.plant("00001.seg", b"somebody's".to_vec());
+    let mut accepted = 1;
+    while append(&journal, accepted).await.is_ok() {
+        accepted += 1;
+    }
+    assert_eq!(disk.bytes("00001.seg"), b"somebody's");
+    append(&journal, accepted).await.unwrap();
+    assert_eq!(disk.segments(), ["00000.seg", "00001.seg", "00002.seg"]);
+}
+
+#[tokio::test]
 async fn on_a_full_disk_segments_that_were_read_are_used_again() {
     let disk = MemoryDisk::new();
     let (journal, _) = open(&disk);

@@ -26,6 +26,18 @@ async fn torn_tail_is_cut_and_the_rest_survives() {
 }
 
 #[tokio::test]
+async fn a_file_with_a_number_that_no_journal_comes_to_is_nobodys() {
+    let disk = disk_with(0..10).await;
+    let bytes = disk.bytes("00000.seg");
+    disk.plant("4294967295.seg", bytes.clone());
+    let (journal, recovery) = open(&disk);
+    assert_eq!(recovery, Recovery { pending: 10, ..Recovery::default() });
+    // Past the end of the segment, so that another is created.
+    append(&journal, "a", 10..1500).await;
+    assert_eq!((journal.usage().queues[0].depth, disk.bytes("4294967295.seg") == bytes), (1500, true));
+}
+
+#[tokio::test]
 async fn torn_commit_is_cut_at_its_first_bad_record_and_those_after_it_never_come_to_life() {
     let disk = MemoryDisk::new();
     let (journal, _) = open(&disk);

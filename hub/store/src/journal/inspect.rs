@@ -245,6 +245,7 @@ impl Snapshot {
             move |source| InspectError::Disk { operation, path, source }
         };
         let lock = lock(directory)?;
+        let disk: Arc<dyn Disk> = Arc::new(ReadOnly);
         let names = ReadOnly.list(directory).map_err(failed("list", directory))?;
         let mut inspection = Inspection { directory: directory.to_owned(), ..Inspection::default() };
         let mut found = std::collections::BTreeMap::new();
@@ -265,7 +266,7 @@ impl Snapshot {
                 needed_by: 0,
             };
             if let Some(slot) = slots::slot_of(&name) {
-                let (head, seal, file) = open::read_head_of(&ReadOnly, &path).map_err(failed("read", &path))?;
+                let (head, seal, file) = open::read_head_of(&disk, &path).map_err(failed("read", &path))?;
                 report.state = match head {
                     Head::Blank => FileState::Waiting,
                     Head::UnknownFormat(format) => FileState::UnknownFormat(format),

@@ -4,12 +4,10 @@ use super::{JournalOptions, MAX_PAYLOAD_BYTES, OpenError};
 use crate::control;
 use crate::record::{self, FIXED_BYTES};
 use crate::seal;
-use crate::segment::SEAL_AT;
+use crate::segment::{MAX_SEGMENT_BYTES, SEAL_AT};
 
 /// Smallest segment: below that, its head and the list of queues would leave no room for messages.
 const MIN_SEGMENT_BYTES: u64 = 64 * 1024;
-/// Largest segment. After damage the rest of a segment is searched in memory.
-const MAX_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 /// Segments are a multiple of what disks and file systems write at a time.
 const BLOCK_BYTES: u64 = 4096;
 /// Fewest segments: one that is written, one that is read, one that can be begun.

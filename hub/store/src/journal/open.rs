@@ -19,7 +19,7 @@ use super::shared::Shared;
 use super::slots::{self, Slots};
 use super::time::JournalTime;
 use crate::clock::Clock;
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, OpenedOnUse};
 use crate::seal::{self, Seal};
 use crate::segment::{HEAD_BYTES, Head, Header, SEAL_AT, SegmentKind};
 
@@ -32,6 +32,7 @@ pub(crate) struct Found {
     pub(crate) header: Header,
     /// What it holds, if it was ended.
     pub(crate) seal: Option<Seal>,
+    /// Not kept open: there may be more of them than a process may have.
     pub(crate) file: Arc<dyn DiskFile>,
 }
 
@@ -112,7 +113,7 @@ pub(crate) fn open(
     })?;
 
     let mut recovery = Recovery::default();
-    let Listing { mut segments, mut free, next_slot } = list(disk.as_ref(), directory, limits, &mut recovery)?;
+    let Listing { mut segments, mut free, next_slot } = list(&disk, directory, limits, &mut recovery)?;
     let next_generation = segments.iter().map(|found| found.header.generation).max().map_or(1, |newest| newest + 1);
     let path_of = |slot| directory.join(slots::file_name(slot));
 
@@ -146,12 +147,13 @@ pub(crate) fn open(
         recovery.corrupt_records = replayed.corrupt_records;
         ledger.corrupt_records = replayed.corrupt_records;
         // A process that was killed before its sync left records in the page cache only. They are about to be handed out.
-        newest.file.sync_data().map_err(fail("sync", &path_of(newest.slot)))?;
+        let file = disk.open(&path_of(newest.slot)).map_err(fail("open", &path_of(newest.slot)))?;
+        file.sync_data().map_err(fail("sync", &path_of(newest.slot)))?;
         let fits = newest.header.file_bytes == limits.segment_bytes && u64::from(newest.header.records_at) == limits.records_at;
         may_write_on &= replayed.ending != Ending::CutBeforeMore && fits && newest.seal.is_none();
         let found = Tail {
             slot: newest.slot,
-            file: Arc::clone(&newest.file),
+            file,
             generation: newest.header.generation,
             seed: newest.header.seed(),
             first_offset: newest.header.first_offset,
@@ -232,7 +234,7 @@ pub(crate) fn in_force(found: BTreeMap<u64, Found>, free: &mut Vec<(u32, u64)>) 
 }
 
 /// Looks at the head of every segment file.
-fn list(disk: &dyn Disk, directory: &Path, limits: Limits, recovery: &mut Recovery) -> Result<Listing, OpenError> {
+fn list(disk: &Arc<dyn Disk>, directory: &Path, limits: Limits, recovery: &mut Recovery) -> Result<Listing, OpenError> {
     let names =
         disk.list(directory).map_err(|source| OpenError::Disk { operation: "list", path: directory.to_owned(), source })?;
     let mut slots: Vec<_> = names.iter().filter_map(|name| slots::slot_of(name)).collect();
@@ -259,7 +261,7 @@ fn list(disk: &dyn Disk, directory: &Path, limits: Limits, recovery: &mut Recove
             }
             HeadOf::Whole(Head::UnknownFormat(format)) => return Err(OpenError::UnknownFormat { file: path, format }),
             HeadOf::Whole(Head::Valid(_) | Head::Damaged) => {
-                set_aside(disk, directory, &path, slot)?;
+                set_aside(disk.as_ref(), directory, &path, slot)?;
                 recovery.damaged_segments += 1;
             }
         }
@@ -277,7 +279,7 @@ const FIRST_READ_BYTES: usize = 8 * 1024;
 
 type HeadSealAndFile = (HeadOf, Option<Seal>, Arc<dyn DiskFile>);
 
-fn read_head(disk: &dyn Disk, path: &Path, limits: Limits) -> Result<HeadSealAndFile, OpenError> {
+fn read_head(disk: &Arc<dyn Disk>, path: &Path, limits: Limits) -> Result<HeadSealAndFile, OpenError> {
     let read = || {
         let (head, seal, file) = read_head_of(disk, path)?;
         let short = match head {
@@ -289,8 +291,8 @@ fn read_head(disk: &dyn Disk, path: &Path, limits: Limits) -> Result<HeadSealAnd
     read().map_err(|source| OpenError::Disk { operation: "read", path: path.to_owned(), source })
 }
 
-/// The head of a file, and its seal if it has one.
-pub(crate) fn read_head_of(disk: &dyn Disk, path: &Path) -> io::Result<(Head, Option<Seal>, Arc<dyn DiskFile>)> {
+/// The head of a file, its seal if it has one, and a way to the rest.
+pub(crate) fn read_head_of(disk: &Arc<dyn Disk>, path: &Path) -> io::Result<(Head, Option<Seal>, Arc<dyn DiskFile>)> {
     let file = disk.open(path)?;
     let mut bytes = vec![0; FIRST_READ_BYTES];
     let count = file.read_at(&mut bytes, 0)?;
@@ -300,7 +302,7 @@ pub(crate) fn read_head_of(disk: &dyn Disk, path: &Path) -> io::Result<(Head, Op
         Head::Valid(header) => read_seal(file.as_ref(), &header, bytes.split_off(HEAD_BYTES))?,
         _ => None,
     };
-    Ok((head, seal, file))
+    Ok((head, seal, Arc::new(OpenedOnUse::new(Arc::clone(disk), path.to_owned()))))
 }
 
 fn read_seal(file: &dyn DiskFile, header: &Header, mut bytes: Vec<u8>) -> io::Result<Option<Seal>> {

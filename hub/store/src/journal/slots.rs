@@ -13,6 +13,9 @@ use crate::disk::{Disk, DiskFile};
 /// What is written at a time while a file is filled with zeros.
 const ZEROS_BYTES: usize = 64 * 1024;
 
+/// Greatest number in the name of a segment file that counts as ours: no journal comes to it, and there is room to count on from it.
+const MAX_SLOT: u32 = u32::MAX / 2;
+
 /// The name of a segment file.
 pub(crate) fn file_name(slot: u32) -> String {
     format!("{slot:05}.seg")
@@ -32,7 +35,7 @@ pub(crate) fn is_new_file(file_name: &str) -> bool {
 pub(crate) fn slot_of(file_name: &str) -> Option<u32> {
     let digits = file_name.strip_suffix(".seg")?;
     let slot = digits.parse().ok()?;
-    (self::file_name(slot) == file_name).then_some(slot)
+    (slot <= MAX_SLOT && self::file_name(slot) == file_name).then_some(slot)
 }
 
 /// The way to segment files. Which of them wait to be used again is in the ledger.
@@ -63,7 +66,9 @@ impl Slots {
     /// Makes a new file of zeros, durably. On failure nothing is left of it, as far as the disk allows.
     pub(crate) fn create(&self, slot: u32) -> io::Result<()> {
         let path = self.path(slot);
-        let filled = self.disk.create(&path).and_then(|file| fill(file.as_ref(), self.segment_bytes));
+        // A file that is there already is somebody's, and stays.
+        let file = self.disk.create(&path)?;
+        let filled = fill(file.as_ref(), self.segment_bytes);
         filled.and_then(|()| self.disk.sync_dir(&self.directory)).inspect_err(|_| {
             // What cannot be removed now is found short or blank when the journal is opened, and removed or used then.
             let _ = self.disk.remove(&path);
@@ -126,7 +131,7 @@ mod tests {
         assert_eq!(slot_of("00017.seg"), Some(17));
         assert_eq!(slot_of("123456.seg"), Some(123_456));
         assert!(is_new_file("00017.new") && !is_new_file("17.new") && !is_new_file("00017.seg"));
-        for other in ["17.seg", "00017.seg.damaged", "00017", "+0017.seg", "lock"] {
+        for other in ["4294967295.seg", "2147483648.seg", "17.seg", "00017.seg.damaged", "00017", "+0017.seg", "lock"] {
             assert_eq!(slot_of(other), None, "{other}");
         }
     }
