@@ -51,14 +51,16 @@ pub(crate) async fn report(hub: Arc<Hub>) {
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut last = None;
     loop {
-        let text = problem.borrow_and_update().as_ref().and_then(describe);
+        let found = problem.borrow_and_update().clone();
+        let figures = figures(&hub.journal.usage(), found == Some(Problem::Full));
+        let text = found.as_ref().and_then(|problem| describe(problem, figures.iter().any(|figures| figures.refuses)));
         if text != last
             && let Some(text) = &text
         {
             tracing::error!(problem = text, "messages are not accepted");
         }
         last.clone_from(&text);
-        let full = pressure.observe(figures(&hub.journal.usage()), begun.elapsed(), clock::unix_seconds().0);
+        let full = pressure.observe(figures, begun.elapsed(), clock::unix_seconds().0);
         hub.set_status(|status| {
             status.storage_problem = text;
             status.full_endpoints = full;
@@ -71,19 +73,22 @@ pub(crate) async fn report(hub: Arc<Hub>) {
     }
 }
 
-fn figures(usage: &Usage) -> Vec<EndpointFigures> {
+/// Large messages can use up the journal's last segment before an endpoint has all that it may hold. Whoever holds more than its part
+/// is then as full as if it had.
+fn figures(usage: &Usage, journal_is_full: bool) -> Vec<EndpointFigures> {
     let figures = usage.endpoints.iter().map(|endpoint| EndpointFigures {
         endpoint: endpoint.endpoint.to_string(),
         dropped: usage.queues.iter().filter(|queue| queue.endpoint == endpoint.endpoint).map(|queue| queue.counts.dropped).sum(),
-        refuses: endpoint.refusing,
+        refuses: endpoint.refusing || (journal_is_full && endpoint.bytes > endpoint.part_bytes),
     });
     figures.collect()
 }
 
-/// What keeps the journal from accepting anything, for people. That one endpoint is full concerns its senders alone.
-fn describe(problem: &Problem) -> Option<String> {
+/// What keeps the journal from accepting anything, for people. That an endpoint is full is said of the endpoint.
+fn describe(problem: &Problem, an_endpoint_is_full: bool) -> Option<String> {
     Some(match problem {
         Problem::EndpointFull { .. } => return None,
+        Problem::Full if an_endpoint_is_full => return None,
         Problem::Full => "the journal is full: senders wait until messages are delivered; look for an input that nobody reads or an upstream that is not reached, or give storeAndForward.maxBytes and the volume more room".to_owned(),
         Problem::DiskFull => "the volume of the journal has no space left: senders wait until there is some".to_owned(),
         Problem::Disk { detail } => format!("the disk of the journal fails: {detail}"),
