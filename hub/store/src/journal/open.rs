@@ -112,6 +112,9 @@ pub(crate) fn open(
         _ => OpenError::Disk { operation: "lock", path: lock_path, source },
     })?;
 
+    // A file that was removed is gone for good once the directory is synced. Else a power cut could bring a segment back whose appends
+    // were refused, and which this opening says nothing of.
+    disk.sync_dir(directory).map_err(fail("sync", directory))?;
     let mut recovery = Recovery::default();
     let Listing { mut segments, mut free, next_slot } = list(&disk, directory, limits, &mut recovery)?;
     let next_generation = segments.iter().map(|found| found.header.generation).max().map_or(1, |newest| newest + 1);
