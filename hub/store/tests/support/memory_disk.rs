@@ -203,6 +203,13 @@ impl MemoryDisk {
         self.names().into_iter().filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "seg")).collect()
     }
 
+    /// The names and sizes of the files at one moment, whoever removes some of them meanwhile.
+    pub fn sizes(&self) -> Vec<(String, u64)> {
+        let state = self.state();
+        let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+        state.files.iter().map(|(path, content)| (name(path), content.seen.len() as u64)).collect()
+    }
+
     /// The bytes of a file.
     pub fn bytes(&self, name: &str) -> Vec<u8> {
         self.state().files[&Path::new(DIRECTORY).join(name)].seen.clone()
